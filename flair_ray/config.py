@@ -1,0 +1,100 @@
+"""Every setting, read once from the environment and passed down.
+
+``Settings`` are the studio's own (``FLAIR_…``); ``Account`` is what we know of one model provider, from
+the names people already export (``OPENAI_API_KEY``) and from ``FLAIR_<PROVIDER>_…``. Nothing else in the
+project reads the environment. The table in docs/reference/settings.md is compared with this file by a test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from flair_ray.errors import InputError
+
+
+def _default_data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "flair_ray"
+
+
+class Settings(BaseSettings):
+    """The studio's settings. Secrets do not show in its repr."""
+
+    model_config = SettingsConfigDict(env_prefix="FLAIR_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(default_factory=_default_data_dir, description="Where runs, reports and the embedded Redis live.")
+    redis_url: SecretStr | None = Field(None, description="A Redis or Valkey to use instead of the embedded one (redis://, rediss://, unix://).")
+    run_ttl_s: int = Field(7 * 86_400, gt=0, description="How long Redis keeps a run after its last change, seconds.")
+    lease_ttl_s: float = Field(10.0, gt=0, description="After how long without renewal another driver may take a run over, seconds.")
+    call_timeout_s: float = Field(120.0, gt=0, description="Deadline of one model call, seconds.")
+    item_deadline_s: float = Field(600.0, gt=0, description="Deadline of one item over all its attempts, seconds.")
+    max_attempts: int = Field(5, ge=1, le=20, description="Calls an item may take when its provider fails for a while.")
+    stage_failure_share: float = Field(0.5, gt=0, le=1, description="A stage with more than this share of its items skipped fails the run.")
+    max_in_flight: int | None = Field(None, ge=1, description="Calls in flight at once, for every provider without a limit of its own.")
+    max_videos: int = Field(10_000, ge=1, description="Most videos of one run.")
+    max_scripts: int = Field(200, ge=1, description="Most scripts of one run.")
+    max_personas: int = Field(10_000, ge=1, description="Most personas of one run.")
+    max_transcript_bytes: int = Field(200_000, ge=1, description="A longer transcript is refused, bytes of UTF-8.")
+    log_level: str = Field("WARNING", description="Level of the logs on standard error.")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One provider account: where, with which key, how much at once."""
+
+    provider: str
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    model: str | None = None
+    max_in_flight: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+
+
+KEY_NAMES: Mapping[str, tuple[str, ...]] = {
+    "openai": ("OPENAI_API_KEY",),
+    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "kimi": ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
+}
+"""The names under which people already export their keys, first match wins."""
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment. Raises InputError naming the variable that cannot be used."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
+    except ValidationError as err:
+        first = err.errors()[0]
+        name = "FLAIR_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise InputError(f"{name} cannot be used: {first['msg']}. The settings reference lists what it takes.") from None
+
+
+def load_account(provider: str, environ: Mapping[str, str] | None = None) -> Account:
+    """What the environment says about one provider. Raises InputError for a limit that is not a number."""
+    env = os.environ if environ is None else environ
+    prefix = f"FLAIR_{provider.upper()}_"
+    key = next((env[n] for n in (prefix + "API_KEY", *KEY_NAMES.get(provider, ())) if env.get(n)), None)
+
+    def limit(name: str) -> int | None:
+        text = env.get(prefix + name)
+        if not text:
+            return None
+        if not text.isdigit() or int(text) < 1:
+            raise InputError(f"{prefix}{name} must be a whole number above 0, not {text!r}.")
+        return int(text)
+
+    return Account(
+        provider=provider,
+        api_key=SecretStr(key) if key else None,
+        base_url=env.get(prefix + "BASE_URL") or None,
+        model=env.get(prefix + "MODEL") or None,
+        max_in_flight=limit("MAX_IN_FLIGHT"),
+        rpm=limit("RPM"),
+        tpm=limit("TPM"),
+    )

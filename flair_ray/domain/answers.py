@@ -1,0 +1,97 @@
+"""What a model must answer at each stage, as pydantic models: their JSON schema constrains the model,
+they check what comes back, and near-misses in spelling are put right here and nowhere else.
+
+Lists are bounded, strings have lengths, categories are enumerations. Rules that a JSON schema cannot
+say (a ballot names distinct scripts) are checked by the stage.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+
+from flair_ray.domain.ballots import BALLOT_LENGTH
+from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Trigger
+from flair_ray.domain.scripts import MAX_SECONDS, MIN_SECONDS
+
+E = TypeVar("E")
+
+
+def _snake(value: object) -> object:
+    """"Fast-slow fast" → "fast_slow_fast": models spell our categories their own way."""
+    return "_".join(value.lower().replace("-", " ").split()) if isinstance(value, str) else value
+
+
+Category = Annotated[E, BeforeValidator(_snake)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2500)]
+
+
+class Answer(BaseModel):
+    """Base of all answers. Extra fields are ignored on reading and forbidden in the schema."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"additionalProperties": False})
+
+
+class VideoAnalysis(Answer):
+    """S1: the mechanics of one video."""
+
+    hook: Line = Field(description="The opening words, copied from the transcript, at most 25 words.")
+    hook_type: Category[HookType]
+    pacing: Category[Pacing]
+    emotional_arc: Category[EmotionalArc]
+    triggers: list[Category[Trigger]] = Field(min_length=1, max_length=5)
+    structure: list[Line] = Field(min_length=2, max_length=8, description="The beats in order, a short phrase each.")
+    pattern_interrupts: int = Field(ge=0, le=30)
+    engagement_driver: Line = Field(description="The one thing that most makes people react.")
+
+
+class ScriptDraft(Answer):
+    """S3: one script."""
+
+    hook: Line = Field(description="The first three seconds.")
+    body: Paragraph
+    payoff: Paragraph
+    estimated_duration: float = Field(ge=MIN_SECONDS, le=MAX_SECONDS, description="Seconds.")
+    structural_notes: Paragraph = Field(description="Where the pattern interrupt sits and why the structure holds.")
+
+
+class BallotForm(Answer):
+    """S4: one viewer's vote; ``top`` is narrowed to the labels on the sheet by ``ballot_form``."""
+
+    reaction: Line = Field(description="One line, in the viewer's own words, before voting.")
+    top: list[str]
+
+
+class ShotDraft(Answer):
+    """One line of S6's shot list."""
+
+    seconds: float = Field(gt=0, le=MAX_SECONDS)
+    visual: Line
+    on_screen_text: str = Field(max_length=120)
+
+
+class PersonalizedDraft(Answer):
+    """S6: the script in the creator's voice, and how to film it."""
+
+    hook: Line
+    body: Paragraph
+    payoff: Paragraph
+    shots: list[ShotDraft] = Field(min_length=2, max_length=12)
+    video_prompt: Paragraph = Field(description="One prompt for a text-to-video model.")
+
+
+@lru_cache(maxsize=64)
+def ballot_form(labels: tuple[str, ...]) -> type[BallotForm]:
+    """The form for a sheet with these labels: exactly min(5, N) of them. Distinctness is the stage's check."""
+    length = min(BALLOT_LENGTH, len(labels))
+    return create_model(
+        "BallotForm",
+        __base__=BallotForm,
+        top=(
+            list[Literal[labels]],  # type: ignore[valid-type]  # known only at run time
+            Field(min_length=length, max_length=length, description=f"Your {length} favourites, best first, no repeats."),
+        ),
+    )

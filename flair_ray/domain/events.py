@@ -1,0 +1,80 @@
+"""What a run tells whoever watches it. Names and data fields are a published contract: add, never remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+
+
+class EventName(StrEnum):
+    """Every event in a run's log; the comment lists its data."""
+
+    PIPELINE_STARTED = "pipeline_started"
+    """run_id, total_videos, total_personas, top_n, and ours: total_scripts, provider, model, warnings. Always first."""
+    STAGE_STARTED = "stage_started"
+    """stage, total_items"""
+    STAGE_COMPLETED = "stage_completed"
+    """stage, used, skipped, elapsed_s"""
+    S1_TASK_STARTED = "s1_task_started"
+    """video_id, description"""
+    S1_PROGRESS = "s1_progress"
+    """video_id, completed, total, hook_type, pacing, trigger_count"""
+    S1_VIDEO_SKIPPED = "s1_video_skipped"
+    """video_id, reason, completed, total"""
+    S2_COMPLETE = "s2_complete"
+    """pattern_count, patterns (label, support, lift)"""
+    S3_TASK_STARTED = "s3_task_started"
+    """script_id, pattern_used, theme"""
+    S3_PROGRESS = "s3_progress"
+    """completed, total, script_id, hook"""
+    S3_COMPLETE = "s3_complete"
+    """script_count, script_ids"""
+    S4_TASK_STARTED = "s4_task_started"
+    """persona_id, name, location, age, occupation, description"""
+    VOTE_CAST = "vote_cast"
+    """persona_id, persona_name, top_5, completed, total, persona_description"""
+    S5_COMPLETE = "s5_complete"
+    """top_ids, top_n"""
+    S6_TASK_STARTED = "s6_task_started"
+    """script_id, rank"""
+    S6_PROGRESS = "s6_progress"
+    """script_id, completed, total"""
+    ITEM_SKIPPED = "item_skipped"
+    """stage, item_id, reason, completed, total: any stage but S1, which has its own."""
+    PIPELINE_RECOVERED = "pipeline_recovered"
+    """run_id, kept (per stage), left (per stage)"""
+    PIPELINE_COMPLETE = "pipeline_complete"
+    """run_id, result_count"""
+    PIPELINE_ERROR = "pipeline_error"
+    """stage, error, recoverable"""
+    PIPELINE_CANCELLED = "pipeline_cancelled"
+    """run_id, stage"""
+
+
+TERMINAL = frozenset({EventName.PIPELINE_COMPLETE, EventName.PIPELINE_ERROR, EventName.PIPELINE_CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class EventDraft:
+    """An event that has not been appended yet: it has no id and no time."""
+
+    name: EventName
+    data: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event in a run's log."""
+
+    event_id: str
+    """The Redis Stream id, "<milliseconds>-<sequence>": orders the log and resumes a reader."""
+    name: str
+    data: dict[str, Json]
+
+    @property
+    def at_ms(self) -> int:
+        """When the store appended it, milliseconds since the epoch by the store's clock."""
+        return int(self.event_id.split("-", 1)[0])

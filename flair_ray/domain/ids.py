@@ -1,0 +1,49 @@
+"""Names of things, as types, and how new ones are made."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from enum import StrEnum
+from typing import NewType
+
+RunId = NewType("RunId", str)
+VideoId = NewType("VideoId", str)
+PersonaId = NewType("PersonaId", str)
+ScriptId = NewType("ScriptId", str)
+ItemId = NewType("ItemId", str)
+"""Identifies one item of a map stage: a video, script or persona id, unique within its stage."""
+
+
+class StageName(StrEnum):
+    """The six stages, by the names that event logs and clients know them by."""
+
+    S1 = "S1_MAP"
+    """Analyze each video: one Video → one Pattern."""
+    S2 = "S2_REDUCE"
+    """Aggregate: all Patterns → one PatternLibrary."""
+    S3 = "S3_SEQUENTIAL"
+    """Generate: one slot of the allocation → one CandidateScript. A map; the name is historical."""
+    S4 = "S4_MAP"
+    """Vote: one Persona, all scripts → one Ballot."""
+    S5 = "S5_REDUCE"
+    """Rank: all Ballots → one Ranking."""
+    S6 = "S6_PERSONALIZE"
+    """Personalize: one ranked script → one FinalScript."""
+
+
+def new_run_id() -> RunId:
+    """A random UUID in its 36-character form."""
+    return RunId(str(uuid.uuid4()))
+
+
+def digest(*parts: str, length: int = 16) -> str:
+    """The first ``length`` hex digits of SHA-256 over the parts, each preceded by its byte length.
+
+    The length prefix keeps ("ab", "c") and ("a", "bc") apart.
+    """
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        state.update(len(data).to_bytes(8, "big") + data)
+    return state.hexdigest()[:length]

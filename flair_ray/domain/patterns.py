@@ -1,0 +1,136 @@
+"""What makes a video work: the mechanics of one (Pattern) and of a collection (PatternLibrary).
+
+Structure only. Sounds, dances and hashtags are gone within weeks; a curiosity gap is not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flair_ray.domain.ids import VideoId
+
+
+class HookType(StrEnum):
+    """How the first three seconds ask for attention."""
+
+    QUESTION = "question"
+    """Asks the viewer something they want answered."""
+    SHOCK = "shock"
+    """A claim, sight or number that breaks an expectation."""
+    STORY = "story"
+    """Drops the viewer into a moment that is already happening."""
+    DIRECT_ADDRESS = "direct_address"
+    """Speaks to one kind of viewer: "you", "if you are …"."""
+
+
+class Pacing(StrEnum):
+    """How information is spread over the running time."""
+
+    FAST_SLOW_FAST = "fast_slow_fast"
+    """Quick opening, room to breathe, quick ending."""
+    ESCALATING = "escalating"
+    """Each beat tops the last."""
+    STEADY = "steady"
+    """An even flow, as in a list or a walkthrough."""
+    STACCATO = "staccato"
+    """Short, hard cuts throughout."""
+
+
+class EmotionalArc(StrEnum):
+    """The feeling at the start, at the end, and the way between."""
+
+    CURIOSITY_GAP = "curiosity_gap"
+    """Something is withheld until late."""
+    NEGATIVE_TO_POSITIVE = "negative_to_positive"
+    """A problem is felt, then solved."""
+    TENSION_RELEASE = "tension_release"
+    """Stakes rise, then let go, often in a laugh."""
+    SURPRISE_REVEAL = "surprise_reveal"
+    """The ending changes what came before."""
+
+
+class Trigger(StrEnum):
+    """Psychological levers that a video may pull; it may pull several."""
+
+    CURIOSITY = "curiosity"
+    SOCIAL_PROOF = "social_proof"
+    FEAR_OF_MISSING_OUT = "fear_of_missing_out"
+    CONTROVERSY = "controversy"
+    RELATABILITY = "relatability"
+    AUTHORITY = "authority"
+    HUMOR = "humor"
+    TRANSFORMATION = "transformation"
+    UTILITY = "utility"
+    NOSTALGIA = "nostalgia"
+    IDENTITY = "identity"
+    SPECIFICITY = "specificity"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """The mechanics of one video (output of S1)."""
+
+    video_id: VideoId
+    hook_type: HookType
+    pacing: Pacing
+    emotional_arc: EmotionalArc
+    triggers: tuple[Trigger, ...]
+    hook: str
+    """The opening words, as spoken."""
+    structure: tuple[str, ...]
+    """The beats in order, a short phrase each."""
+    pattern_interrupts: int
+    """How often the flow is broken on purpose."""
+    engagement_driver: str
+    """The one thing that most makes people react."""
+    words_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A video that shows a pattern well, with its opening words."""
+
+    video_id: VideoId
+    hook: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatternEntry:
+    """One combination of mechanics that recurs in the collection."""
+
+    pattern_id: str
+    """"P01", "P02", … in the library's order."""
+    hook_type: HookType
+    pacing: Pacing
+    emotional_arc: EmotionalArc
+    support: int
+    """In how many videos it was seen."""
+    lift: float | None
+    """Engagement against the collection's median, shrunk toward 1 for small support; None: no numbers."""
+    weight: float
+    """Share of attention it deserves in S3; over a library the weights sum to 1."""
+    triggers: tuple[Trigger, ...]
+    """Those seen most with it, commonest first, at most four."""
+    structures: tuple[tuple[str, ...], ...]
+    """Beat sequences of its exemplars, at most three."""
+    exemplars: tuple[Exemplar, ...]
+    """At most three."""
+
+    @property
+    def label(self) -> str:
+        """A readable name: "question hook, escalating, curiosity gap"."""
+        words = f"{self.hook_type.value} hook, {self.pacing.value}, {self.emotional_arc.value}"
+        return words.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class PatternLibrary:
+    """What a collection of videos has in common (output of S2). Association, never cause."""
+
+    entries: tuple[PatternEntry, ...]
+    videos: int
+    """How many videos it was built from."""
+    median_engagement: float | None
+    """Median interactions per view over videos that have numbers; None when none has."""
+    median_words_per_second: float | None

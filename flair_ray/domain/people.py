@@ -1,0 +1,37 @@
+"""The two kinds of people a run is about: the creator who will speak, and the viewers who judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flair_ray.domain.ids import PersonaId
+
+
+@dataclass(frozen=True, slots=True)
+class CreatorProfile:
+    """A creator's voice and ground. The first four fields are required of whoever sends one."""
+
+    tone: str
+    vocabulary: tuple[str, ...]
+    catchphrases: tuple[str, ...]
+    topics_to_avoid: tuple[str, ...]
+    niche: str = ""
+    audience_description: str = ""
+    content_themes: tuple[str, ...] = ()
+    example_hooks: tuple[str, ...] = ()
+    recent_topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A simulated viewer. Synthetic, always: no persona stands for a real person."""
+
+    persona_id: PersonaId
+    name: str
+    age: int
+    location: str
+    occupation: str
+    interests: tuple[str, ...]
+    platform_behavior: str
+    attention_style: str
+    description: str

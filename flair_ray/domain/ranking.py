@@ -1,0 +1,88 @@
+"""Truncated Borda: from ordered top-five ballots to one ranking, the same for every order of arrival.
+
+A script gets 5 points for each first place, 4 for each second, … 1 for each fifth. Ties break by, in
+turn: more pairwise wins; more first choices; the smaller content hash. The last settles nothing about
+quality, and says so, but it depends on the script alone and never on which ballot came first.
+
+Pairwise: on one ballot a listed script beats every unlisted one, and unlisted ones do not compare.
+Source: P. Emerson, "The original Borda count and partial voting", Social Choice and Welfare 40 (2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
+from flair_ray.domain.ids import ScriptId, digest
+from flair_ray.domain.scripts import CandidateScript
+
+RULE = "truncated Borda 5-4-3-2-1; ties: pairwise wins, first choices, content hash"
+
+
+@dataclass(frozen=True, slots=True)
+class RankedScript:
+    """One row of a ranking."""
+
+    script_id: ScriptId
+    rank: int
+    score: float
+    first_choices: int
+    mentions: int
+    """On how many ballots it appears."""
+    pairwise_wins: int
+    """Against how many other scripts more voters preferred it than not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All scripts, best first (output of S5). A simulated pre-screen, not a forecast of views."""
+
+    rows: tuple[RankedScript, ...]
+    ballots: int
+    spoiled: int
+    """Voters asked whose ballot could not be used."""
+    rule: str = RULE
+
+    def top(self, n: int) -> tuple[RankedScript, ...]:
+        return self.rows[:n]
+
+
+def borda_scores(ballots: Sequence[Ballot], ids: Sequence[ScriptId]) -> dict[ScriptId, int]:
+    """Points per script. Ballots shorter than five still give 5 to their first place."""
+    scores = dict.fromkeys(ids, 0)
+    for ballot in ballots:
+        for place, script_id in enumerate(ballot.top[:BALLOT_LENGTH]):
+            scores[script_id] += BALLOT_LENGTH - place
+    return scores
+
+
+def pairwise_wins(ballots: Sequence[Ballot], ids: Sequence[ScriptId]) -> dict[ScriptId, int]:
+    """For each script, how many others it beats by majority of the ballots that compare the two."""
+    place = [{s: i for i, s in enumerate(b.top)} for b in ballots]
+    wins = dict.fromkeys(ids, 0)
+    for i, a in enumerate(ids):
+        for b in ids[i + 1 :]:
+            margin = 0
+            for ranks in place:
+                pa, pb = ranks.get(a, BALLOT_LENGTH), ranks.get(b, BALLOT_LENGTH)
+                margin += (pa < pb) - (pa > pb)
+            if margin:
+                wins[a if margin > 0 else b] += 1
+    return wins
+
+
+def rank(ballots: Sequence[Ballot], scripts: Sequence[CandidateScript], spoiled: int = 0) -> Ranking:
+    """Rank every script. M ballots over N scripts → N rows; independent of the order of both."""
+    ids = [s.script_id for s in scripts]
+    scores = borda_scores(ballots, ids)
+    wins = pairwise_wins(ballots, ids)
+    firsts = {i: sum(b.top[:1] == (i,) for b in ballots) for i in ids}
+    mentions = {i: sum(i in b.top for b in ballots) for i in ids}
+    content = {s.script_id: digest(s.hook, s.body, s.payoff) + s.script_id for s in scripts}
+    best_first = sorted(ids, key=lambda i: (-scores[i], -wins[i], -firsts[i], content[i]))
+    rows = tuple(
+        RankedScript(i, place, float(scores[i]), firsts[i], mentions[i], wins[i])
+        for place, i in enumerate(best_first, start=1)
+    )
+    return Ranking(rows, ballots=len(ballots), spoiled=spoiled)

@@ -1,0 +1,100 @@
+"""A run: what was asked for, where it stands, what it has spent, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from flair_ray.domain.calls import CallTally
+from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.videos import Video
+
+
+class RunStatus(StrEnum):
+    """A run ends in one of the last three, always."""
+
+    PENDING = "pending"
+    """Recorded; no driver has taken it yet."""
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model answers. Holds no key: keys are read where the call is made."""
+
+    provider: str
+    model: str
+    base_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """The material of a run, stored once under its content hash however many runs use it."""
+
+    videos: tuple[Video, ...]
+    personas: tuple[Persona, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What was asked for, after clamping; never changes once the run exists."""
+
+    profile: CreatorProfile
+    model: ModelChoice
+    num_videos: int
+    num_scripts: int
+    num_personas: int
+    top_n: int
+    seed: int
+    inputs_key: str
+    """Content hash under which the RunInputs are stored."""
+    fingerprint: str
+    """Of everything that decides an answer: this spec, the prompts, the answer schemas. Results are
+    keyed by it, so that answers of two configurations never mix."""
+    session_id: str = "anonymous"
+    max_in_flight: int | None = None
+    warnings: tuple[str, ...] = ()
+    """What was clamped or dropped on the way in, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageCounts:
+    """How far one stage is. ``completed`` counts each item once and never goes down."""
+
+    status: str = "pending"
+    """pending, running or completed."""
+    total: int = 0
+    completed: int = 0
+    skipped: int = 0
+    elapsed_s: float | None = None
+    tally: CallTally = CallTally()
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    """Everything about a run at one moment."""
+
+    run_id: RunId
+    status: RunStatus
+    session_id: str
+    created_at_ms: int
+    current_stage: StageName | None = None
+    stages: Mapping[StageName, StageCounts] = field(default_factory=dict)
+    finished_at_ms: int | None = None
+    error: str | None = None
+    exit_code: int = 0
+    spec: RunSpec | None = None
+
+    @property
+    def tally(self) -> CallTally:
+        """Calls and tokens over all stages."""
+        return sum((s.tally for s in self.stages.values()), CallTally())

@@ -1,0 +1,199 @@
+"""Every error that flair_ray raises on purpose, and who should act on it.
+
+    FlairError
+    ├── InputError ............... the caller's file, profile, count or name (exit 2)
+    │   └── RunNotFound .......... no such run, or it has expired
+    ├── ProviderError ............ a language model's server, or our account there (exit 3)
+    │   ├── MissingKey ........... no API key for the chosen provider
+    │   ├── AuthRefused .......... 401 or 403: the key is wrong or lacks a right
+    │   ├── ModelNotFound ........ 404: no such model there
+    │   ├── BadRequest ........... 400 or 422: the server will never take this request
+    │   ├── RateLimited .......... 429; carries retry_after_s            [retryable]
+    │   ├── ServerTrouble ........ 5xx                                   [retryable]
+    │   ├── ConnectionLost ....... cut, refused or reset before an answer [retryable]
+    │   ├── CallTimeout .......... no answer before the call's deadline  [retryable]
+    │   └── AnswerError .......... an answer came (and was paid for) but is of no use
+    │       ├── InvalidAnswer .... not the schema, or breaks a rule of the stage [one re-ask]
+    │       ├── Truncated ........ cut off at the output token limit     [one re-ask]
+    │       └── Refused .......... the model declined
+    ├── InfrastructureError ...... Redis, Ray or this machine (exit 4)
+    │   ├── StoreUnavailable ..... Redis cannot be reached or started
+    │   ├── ClusterUnavailable ... Ray cannot be reached or started
+    │   ├── ShardLost ............ the worker process or node of a shard died
+    │   └── LeaseLost ............ another driver has taken this run over
+    └── RunError ................. the run as a whole
+        ├── RunConflict .......... the run is in a state that forbids this (exit 2)
+        ├── StageFailed .......... too many items of a stage failed (exit code of the cause)
+        └── RunCancelled ......... somebody asked for it (exit 130)
+
+Two rules keep these usable everywhere. Every constructor passes all its arguments to
+``super().__init__``, so that an error survives pickling on its way through Ray. What to do about an
+error is read from its class (``retryable``, ``reaskable``, ``exit_code``), never from its message.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FlairError(Exception):
+    """Base of every deliberate error. Its text is written for the person who reads it."""
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+    reaskable: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class InputError(FlairError):
+    """What was given cannot be used; the message names the file and the record."""
+
+    exit_code = 2
+
+
+class RunNotFound(InputError):
+    """No run has this id here, or its time to live has passed."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        return f"There is no run {self.run_id!r} here. `flair runs` lists the runs that exist."
+
+
+class ProviderError(FlairError):
+    """A model provider did not give a usable answer."""
+
+    exit_code = 3
+
+
+class MissingKey(ProviderError):
+    """The provider needs an API key and none is set."""
+
+
+class AuthRefused(ProviderError):
+    """The provider refused our key (401 or 403)."""
+
+
+class ModelNotFound(ProviderError):
+    """The provider does not know the model (404)."""
+
+
+class BadRequest(ProviderError):
+    """The provider will never accept this request (400 or 422)."""
+
+
+class RateLimited(ProviderError):
+    """The provider said 429. ``retry_after_s`` is what it asked us to wait, if it said."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+class ServerTrouble(ProviderError):
+    """The provider failed on its side (5xx)."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+
+class ConnectionLost(ProviderError):
+    """The connection was refused, reset or cut before an answer came."""
+
+    retryable = True
+
+
+class CallTimeout(ProviderError):
+    """No answer came before the call's deadline."""
+
+    retryable = True
+
+
+class AnswerError(ProviderError):
+    """An answer came, and was paid for, but is of no use."""
+
+
+class InvalidAnswer(AnswerError):
+    """The answer does not fit its schema or breaks a rule of its stage; the message is the reason."""
+
+    reaskable = True
+
+
+class Truncated(AnswerError):
+    """The answer was cut off at the output token limit."""
+
+    reaskable = True
+
+
+class Refused(AnswerError):
+    """The model declined to answer."""
+
+
+class InfrastructureError(FlairError):
+    """Something of ours that runs failed: Redis, Ray, a disk."""
+
+    exit_code = 4
+
+
+class StoreUnavailable(InfrastructureError):
+    """Redis cannot be reached or started."""
+
+
+class ClusterUnavailable(InfrastructureError):
+    """Ray cannot be reached or started."""
+
+
+class ShardLost(InfrastructureError):
+    """The worker process or node that carried a shard died before its items were done."""
+
+
+class LeaseLost(InfrastructureError):
+    """Another driver holds this run now; this one must stop writing."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id} is driven by another process now. `flair tail {self.run_id}` follows it."
+
+
+class RunError(FlairError):
+    """The run as a whole cannot go on."""
+
+
+class RunConflict(RunError):
+    """The run's state or configuration forbids what was asked."""
+
+    exit_code = 2
+
+
+class StageFailed(RunError):
+    """Too many items of one stage failed. ``exit_code`` is that of the commonest cause."""
+
+    def __init__(self, message: str, stage: str, exit_code: int = 3) -> None:
+        super().__init__(message, stage, exit_code)
+        self.stage = stage
+        self.exit_code = exit_code  # type: ignore[misc]  # the cause decides, per instance
+
+
+class RunCancelled(RunError):
+    """The run was cancelled; what it had recorded is kept."""
+
+    exit_code = 130
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        return f"Run {self.run_id} was cancelled. `flair export {self.run_id}` writes what it had."

@@ -1,0 +1,205 @@
+"""What the engine needs from the outside, as protocols. Adapters are chosen in ``wiring`` and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from flair_ray.domain.calls import CallTally, ChatRequest, Completion
+from flair_ray.domain.events import Event, EventDraft
+from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.runs import ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
+from flair_ray.domain.work import Done, Skipped
+
+S_contra = TypeVar("S_contra", contravariant=True)
+I_contra = TypeVar("I_contra", contravariant=True)
+O = TypeVar("O")  # noqa: E741  # shared, item, output: as everywhere in the stages
+
+
+class Clock(Protocol):
+    """Time, injected so that tests need not wait."""
+
+    def now_s(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Provider(Protocol):
+    """A language model behind one call."""
+
+    async def complete(self, request: ChatRequest, timeout_s: float) -> Completion:
+        """One answer. Raises a ProviderError; never retries by itself, never sleeps."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Limiter(Protocol):
+    """Keeps the calls of everyone who shares an account within its limits."""
+
+    def permit(self) -> AbstractAsyncContextManager[None]:
+        """Held for the length of one call; entering waits for a turn. Nobody sleeps holding one."""
+        ...
+
+
+class MapStage(Protocol[S_contra, I_contra, O]):
+    """One call per item. Pure: no I/O, no clock, no randomness but the seed in ``shared``."""
+
+    @property
+    def name(self) -> StageName: ...
+
+    @property
+    def output(self) -> type[O]: ...
+
+    def request(self, shared: S_contra, item: I_contra) -> ChatRequest:
+        """The question for one item."""
+        ...
+
+    def parse(self, shared: S_contra, item: I_contra, answer: BaseModel) -> O:
+        """The output from a schema-valid answer. Raises InvalidAnswer where a rule is broken."""
+        ...
+
+    def started(self, item: I_contra) -> EventDraft:
+        """Appended once, when the item's first call is about to be made."""
+        ...
+
+    def progress(self, item: I_contra, output: O) -> EventDraft:
+        """Appended with the result; the store adds ``completed`` and ``total``."""
+        ...
+
+    def skipped(self, item: I_contra, reason: str) -> EventDraft:
+        """Appended instead when the item is given up; the store adds ``completed`` and ``total``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StageJob:
+    """A map stage, or the part of one that is left to do; picklable, with all that a worker needs."""
+
+    run_id: RunId
+    fingerprint: str
+    stage: StageName
+    shared: object
+    items: tuple[tuple[ItemId, object], ...]
+    total: int
+    """Items of the whole stage, done ones included: what viewers see."""
+    model: ModelChoice
+    max_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """This item's outcome is recorded."""
+
+    item_id: ItemId
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A shard's worker died; some of these items may be recorded, the store knows which."""
+
+    item_ids: tuple[ItemId, ...]
+    reason: str
+
+
+class Executor(Protocol):
+    """Carries a map stage out. Which processes do the work is its own business."""
+
+    def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:
+        """Deliveries in completion order, each item at most once; ends when every shard has ended.
+
+        Closing the iterator early cancels what is still running.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to drive one run. The token only grows; the store refuses writes under an old one."""
+
+    run_id: RunId
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What recording an item did."""
+
+    first: bool
+    """False when the item was recorded before: nothing has changed."""
+    completed: int
+
+
+class RunStore(Protocol):
+    """The one truth about runs. Every write that matters is a single atomic step."""
+
+    async def create(self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft) -> None: ...
+    async def spec(self, run_id: RunId) -> RunSpec: ...
+    async def inputs(self, key: str) -> RunInputs: ...
+    async def snapshot(self, run_id: RunId) -> RunSnapshot: ...
+    async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
+        """Every known run of one session, or of all, oldest first."""
+        ...
+
+    async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
+        """Raises RunConflict while another driver's lease lives."""
+        ...
+
+    async def renew(self, lease: Lease, ttl_s: float) -> bool:
+        """True when a cancel was requested. Raises LeaseLost."""
+        ...
+
+    async def release(self, lease: Lease) -> None: ...
+
+    async def reopen(self, lease: Lease, recovered: EventDraft) -> None:
+        """A failed, cancelled or orphaned run is running again."""
+        ...
+
+    async def begin_stage(self, lease: Lease, stage: StageName, total: int) -> None:
+        """Appends ``stage_started``; the second time changes nothing. Raises LeaseLost."""
+        ...
+
+    async def complete_stage(
+        self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]
+    ) -> tuple[ItemId, ...]:
+        """Freezes which items later stages use, and returns them: the first freeze wins. Raises LeaseLost."""
+        ...
+
+    async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]: ...
+
+    async def announce(self, job: StageJob, item_id: ItemId, draft: EventDraft) -> None:
+        """Appends ``draft`` the first time this item is started."""
+        ...
+
+    async def record(
+        self, job: StageJob, item_id: ItemId, outcome: Done | Skipped, draft: EventDraft, tally: CallTally
+    ) -> Recorded:
+        """Result, event and counters in one step, once per item; calls are always counted."""
+        ...
+
+    async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]: ...
+
+    async def finish(
+        self, lease: Lease, status: RunStatus, draft: EventDraft, error: str | None = None, exit_code: int = 0
+    ) -> None:
+        """The terminal event and state. Raises LeaseLost."""
+        ...
+
+    async def request_cancel(self, run_id: RunId) -> None:
+        """The driver stops at its next renewal; without a driver the run is cancelled here and now."""
+        ...
+
+    async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
+        """Up to 1,000 events after an id, waiting up to ``block_ms`` for the first."""
+        ...
+
+    async def close(self) -> None: ...
