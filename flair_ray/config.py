@@ -28,15 +28,25 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FLAIR_", frozen=True, extra="ignore")
 
-    data_dir: Path = Field(default_factory=_default_data_dir, description="Where runs, reports and the embedded Redis live.")
-    redis_url: SecretStr | None = Field(None, description="A Redis or Valkey to use instead of the embedded one (redis://, rediss://, unix://).")
+    data_dir: Path = Field(
+        default_factory=_default_data_dir, description="Where runs, reports and the embedded Redis live."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="A Redis or Valkey to use instead of the embedded one (redis://, rediss://, unix://)."
+    )
     run_ttl_s: int = Field(7 * 86_400, gt=0, description="How long Redis keeps a run after its last change, seconds.")
-    lease_ttl_s: float = Field(10.0, gt=0, description="After how long without renewal another driver may take a run over, seconds.")
+    lease_ttl_s: float = Field(
+        10.0, gt=0, description="After how long without renewal another driver may take a run over, seconds."
+    )
     call_timeout_s: float = Field(120.0, gt=0, description="Deadline of one model call, seconds.")
     item_deadline_s: float = Field(600.0, gt=0, description="Deadline of one item over all its attempts, seconds.")
     max_attempts: int = Field(5, ge=1, le=20, description="Calls an item may take when its provider fails for a while.")
-    stage_failure_share: float = Field(0.5, gt=0, le=1, description="A stage with more than this share of its items skipped fails the run.")
-    max_in_flight: int | None = Field(None, ge=1, description="Calls in flight at once, for every provider without a limit of its own.")
+    stage_failure_share: float = Field(
+        0.5, gt=0, le=1, description="A stage with more than this share of its items skipped fails the run."
+    )
+    max_in_flight: int | None = Field(
+        None, ge=1, description="Calls in flight at once, for every provider without a limit of its own."
+    )
     max_videos: int = Field(10_000, ge=1, description="Most videos of one run.")
     max_scripts: int = Field(200, ge=1, description="Most scripts of one run.")
     max_personas: int = Field(10_000, ge=1, description="Most personas of one run.")
@@ -72,7 +82,9 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as err:
         first = err.errors()[0]
         name = "FLAIR_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise InputError(f"{name} cannot be used: {first['msg']}. The settings reference lists what it takes.") from None
+        raise InputError(
+            f"{name} cannot be used: {first['msg']}. The settings reference lists what it takes."
+        ) from None
 
 
 def load_account(provider: str, environ: Mapping[str, str] | None = None) -> Account:

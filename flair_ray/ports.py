@@ -17,7 +17,7 @@ from flair_ray.domain.work import Done, Skipped
 
 S_contra = TypeVar("S_contra", contravariant=True)
 I_contra = TypeVar("I_contra", contravariant=True)
-O = TypeVar("O")  # noqa: E741  # shared, item, output: as everywhere in the stages
+O = TypeVar("O")  # shared, item, output: as everywhere in the stages
 
 
 class Clock(Protocol):

@@ -20,7 +20,7 @@ E = TypeVar("E")
 
 
 def _snake(value: object) -> object:
-    """"Fast-slow fast" → "fast_slow_fast": models spell our categories their own way."""
+    """ "Fast-slow fast" → "fast_slow_fast": models spell our categories their own way."""
     return "_".join(value.lower().replace("-", " ").split()) if isinstance(value, str) else value
 
 
@@ -92,6 +92,8 @@ def ballot_form(labels: tuple[str, ...]) -> type[BallotForm]:
         __base__=BallotForm,
         top=(
             list[Literal[labels]],  # type: ignore[valid-type]  # known only at run time
-            Field(min_length=length, max_length=length, description=f"Your {length} favourites, best first, no repeats."),
+            Field(
+                min_length=length, max_length=length, description=f"Your {length} favourites, best first, no repeats."
+            ),
         ),
     )

@@ -15,6 +15,11 @@ from pydantic import TypeAdapter
 T = TypeVar("T")
 
 
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """The one adapter of this type."""
+    return _adapter(kind)
+
+
 @lru_cache(maxsize=128)
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
@@ -22,7 +27,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def encode(value: object, kind: Any = None) -> str:
     """JSON text of a dataclass (or of ``kind``, for containers such as ``tuple[Video, ...]``)."""
-    return _adapter(kind or type(value)).dump_json(value).decode()
+    return adapter(kind or type(value)).dump_json(value).decode()
 
 
 def decode(kind: type[T], text: str | bytes) -> T:
@@ -30,7 +35,7 @@ def decode(kind: type[T], text: str | bytes) -> T:
 
     Raises pydantic.ValidationError when the text does not describe one.
     """
-    value: T = _adapter(kind).validate_json(text)
+    value: T = adapter(kind).validate_json(text)
     return value
 
 
@@ -41,4 +46,4 @@ def decode_all(kind: type[T], texts: Sequence[str | bytes]) -> tuple[T, ...]:
 
 def plain(value: object) -> Any:
     """The same value as dicts, lists, strings and numbers, ready for any JSON writer."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    return adapter(type(value)).dump_python(value, mode="json")

@@ -76,7 +76,7 @@ class StageCounts:
     completed: int = 0
     skipped: int = 0
     elapsed_s: float | None = None
-    tally: CallTally = CallTally()
+    tally: CallTally = field(default_factory=CallTally)
 
 
 @dataclass(frozen=True, slots=True)

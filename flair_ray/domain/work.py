@@ -11,7 +11,7 @@ from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.scripts import CandidateScript
 
 S = TypeVar("S")
-I = TypeVar("I")  # noqa: E741  # shared and item, as everywhere in the stages
+I = TypeVar("I")  # shared and item, as everywhere in the stages
 
 
 @dataclass(frozen=True, slots=True)
