@@ -1,0 +1,107 @@
+"""S6, a map: each of the best scripts → the same script in the creator's voice, with a video prompt.
+
+K ranked scripts → K final scripts, one call each. Where a call fails for good the original text stands in,
+flagged, so that a script that was voted for is never lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from pydantic import BaseModel
+
+from flair_ray.domain.answers import PersonalizedDraft, ShotDraft
+from flair_ray.domain.calls import ChatRequest
+from flair_ray.domain.events import EventDraft, EventName
+from flair_ray.domain.ids import ItemId, StageName
+from flair_ray.domain.people import CreatorProfile
+from flair_ray.domain.ranking import RankedScript
+from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
+from flair_ray.domain.work import Placed, VoiceBrief, Work
+from flair_ray.prompts import prompt
+from flair_ray.stages.briefs import creator_brief, script_brief
+
+
+def work(
+    top: Sequence[RankedScript], scripts: Sequence[CandidateScript], profile: CreatorProfile, seed: int
+) -> Work[VoiceBrief, Placed]:
+    """One item per row of ``top``, the winner first."""
+    by_id = {s.script_id: s for s in scripts}
+    placed = (Placed(by_id[row.script_id], row.rank, row.score) for row in top)
+    return Work(VoiceBrief(profile, seed), tuple((ItemId(p.script.script_id), p) for p in placed))
+
+
+def original(item: Placed, reason: str) -> FinalScript:
+    """The script as it was voted for, where no personalized one could be had."""
+    script = item.script
+    return FinalScript(
+        script_id=script.script_id,
+        original_script=script,
+        hook=script.hook,
+        body=script.body,
+        payoff=script.payoff,
+        video_prompt="",
+        shots=(),
+        rank=item.rank,
+        vote_score=item.score,
+        personalized=False,
+        notes=(f"Not personalized: {reason}",),
+    )
+
+
+class Personalize:
+    """One ranked script → one FinalScript."""
+
+    name = StageName.S6
+    output = FinalScript
+
+    def request(self, shared: VoiceBrief, item: Placed) -> ChatRequest:
+        text = prompt("s6")
+        return ChatRequest(
+            stage=self.name,
+            system=text.system,
+            shared=text.shared.format(creator=creator_brief(shared.profile)),
+            varying=text.varying.format(
+                seconds=round(item.script.estimated_duration), rank=item.rank, script=script_brief(item.script)
+            ),
+            answer=PersonalizedDraft,
+            material=(shared, item),
+            seed=shared.seed,
+        )
+
+    def parse(self, shared: VoiceBrief, item: Placed, answer: BaseModel) -> FinalScript:
+        assert isinstance(answer, PersonalizedDraft)  # noqa: S101  # the engine validated it as request.answer
+        return FinalScript(
+            script_id=item.script.script_id,
+            original_script=item.script,
+            hook=answer.hook,
+            body=answer.body,
+            payoff=answer.payoff,
+            video_prompt=answer.video_prompt,
+            shots=timed_shots(answer.shots, item.script.estimated_duration),
+            rank=item.rank,
+            vote_score=item.score,
+        )
+
+    def started(self, item: Placed) -> EventDraft:
+        return EventDraft(EventName.S6_TASK_STARTED, {"script_id": item.script.script_id, "rank": item.rank})
+
+    def progress(self, item: Placed, output: FinalScript) -> EventDraft:
+        return EventDraft(EventName.S6_PROGRESS, {"script_id": item.script.script_id})
+
+    def skipped(self, item: Placed, reason: str) -> EventDraft:
+        return EventDraft(
+            EventName.ITEM_SKIPPED, {"stage": self.name.value, "item_id": item.script.script_id, "reason": reason}
+        )
+
+
+def timed_shots(drafts: Sequence[ShotDraft], duration_s: float) -> tuple[Shot, ...]:
+    """Shots end to end, stretched so that they fill the script exactly: models add badly."""
+    scale = duration_s / sum(d.seconds for d in drafts)
+    ends = list(accumulate(d.seconds * scale for d in drafts))
+    starts = [0.0, *ends[:-1]]
+    return tuple(
+        Shot(round(start, 1), round(end, 1), d.visual, d.on_screen_text)
+        for start, end, d in zip(starts, ends, drafts, strict=True)
+    )
