@@ -4,9 +4,9 @@
     ├── InputError ............... the caller's file, profile, count or name (exit 2)
     │   └── RunNotFound .......... no such run, or it has expired
     ├── ProviderError ............ a language model's server, or our account there (exit 3)
-    │   ├── MissingKey ........... no API key for the chosen provider
-    │   ├── AuthRefused .......... 401 or 403: the key is wrong or lacks a right
-    │   ├── ModelNotFound ........ 404: no such model there
+    │   ├── MissingKey ........... no API key for the chosen provider      [fatal]
+    │   ├── AuthRefused .......... 401 or 403: the key is wrong or lacks a right [fatal]
+    │   ├── ModelNotFound ........ 404: no such model there              [fatal]
     │   ├── BadRequest ........... 400 or 422: the server will never take this request
     │   ├── RateLimited .......... 429; carries retry_after_s            [retryable]
     │   ├── ServerTrouble ........ 5xx                                   [retryable]
@@ -28,7 +28,7 @@
 
 Two rules keep these usable everywhere. Every constructor passes all its arguments to
 ``super().__init__``, so that an error survives pickling on its way through Ray. What to do about an
-error is read from its class (``retryable``, ``reaskable``, ``exit_code``), never from its message.
+error is read from its class (``retryable``, ``reaskable``, ``fatal``, ``exit_code``), never from its message.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class FlairError(Exception):
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
     reaskable: ClassVar[bool] = False
+    fatal: ClassVar[bool] = False
+    """True where every other call would fail in the same way: the run stops at once."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
@@ -73,13 +75,19 @@ class ProviderError(FlairError):
 class MissingKey(ProviderError):
     """The provider needs an API key and none is set."""
 
+    fatal = True
+
 
 class AuthRefused(ProviderError):
     """The provider refused our key (401 or 403)."""
 
+    fatal = True
+
 
 class ModelNotFound(ProviderError):
     """The provider does not know the model (404)."""
+
+    fatal = True
 
 
 class BadRequest(ProviderError):

@@ -7,12 +7,15 @@ of a stage (or of an order block), ``varying`` comes last. The answer is JSON th
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flair_ray.domain.ids import StageName
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+
+Finish = Literal["stop", "length", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Completion:
     text: str
     usage: Usage
     model: str
+    finish: Finish = "stop"
+    """Why the model stopped: done, cut off at the token limit, or declined."""
 
 
 @dataclass(frozen=True, slots=True)

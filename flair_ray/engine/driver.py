@@ -1,0 +1,209 @@
+"""Drives one run to an end: reads what is recorded, does the rest, and can be called again at any time.
+
+    acquire lease ─▶ load state ─▶ for each step of the plan: begin ─▶ map or reduce ─▶ freeze ─▶ finish
+                        ▲                                                    │
+                        └───────────── another driver, any time later ◀──────┘ dies
+
+One driver at a time holds the run's lease and its fencing token; the store refuses transitions under an
+older token. Completing a stage freezes which items later stages use, so that a late result changes nothing
+that was decided, and a reduce that is computed again gives the same answer.
+
+A run always ends: completed; failed, when too many items of a stage failed, a provider refuses everything, or
+workers keep dying; cancelled. Only this process's own death, loss of the lease or of Redis leaves it open, and
+then ``drive`` by anybody goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from flair_ray.domain.events import EventDraft, EventName, Json
+from flair_ray.domain.ids import ItemId, RunId
+from flair_ray.domain.runs import RunSnapshot, RunStatus
+from flair_ray.domain.work import Done, Skipped
+from flair_ray.engine.loading import Outcomes, keep_outputs, load_state
+from flair_ray.engine.plan import PLAN, MapStep, Step
+from flair_ray.engine.state import RunState
+from flair_ray.errors import FlairError, InfrastructureError, RunConflict, ShardLost, StageFailed
+from flair_ray.ports import Executor, Lease, Lost, RunStore, StageJob
+
+log = logging.getLogger(__name__)
+
+MAX_LOSSES = 10
+"""Workers that may die within one stage before the run fails: a broken cluster must not be fed for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSettings:
+    """What the driver needs to know of the settings."""
+
+    fingerprint_of: str
+    """Version of everything outside a run's spec that decides answers: prompts and schemas."""
+    lease_ttl_s: float
+    max_in_flight: int
+    stage_failure_share: float
+
+
+class Driver:
+    """Drives runs, one ``drive`` call each; holds no state between calls."""
+
+    def __init__(self, store: RunStore, executor: Executor, settings: DriverSettings) -> None:
+        self._store = store
+        self._executor = executor
+        self._settings = settings
+
+    async def drive(self, run_id: RunId) -> RunStatus:
+        """Take the run to its end and return how it ended; a run that has completed is left as it is.
+
+        Raises RunNotFound, RunConflict (driven by another, or begun under other prompts), LeaseLost and
+        StoreUnavailable. Cancelling this coroutine leaves the run open, to be resumed.
+        """
+        before = await self._store.snapshot(run_id)
+        if before.status is RunStatus.COMPLETED:
+            return before.status
+        lease = await self._store.acquire(run_id, self._settings.lease_ttl_s)
+        work = asyncio.create_task(self._attempt(lease, before))
+        watch = asyncio.create_task(self._watch(lease))
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            await _stop(work)
+            watch.result()  # raises LeaseLost; returns when a cancel was requested
+            return await self._cancelled(lease)
+        finally:
+            await _stop(work)
+            await _stop(watch)
+            with contextlib.suppress(InfrastructureError):
+                await self._store.release(lease)
+
+    async def _watch(self, lease: Lease) -> None:
+        """Keeps the lease alive; returns when somebody asked for a cancel."""
+        ttl_s = self._settings.lease_ttl_s
+        while not await self._store.renew(lease, ttl_s):  # noqa: ASYNC110  # the state watched is in Redis
+            await asyncio.sleep(min(1.0, ttl_s / 3))
+
+    async def _cancelled(self, lease: Lease) -> RunStatus:
+        stage = (await self._store.snapshot(lease.run_id)).current_stage
+        draft = EventDraft(EventName.PIPELINE_CANCELLED, {"run_id": lease.run_id, "stage": stage})
+        await self._store.finish(lease, RunStatus.CANCELLED, draft, exit_code=130)
+        return RunStatus.CANCELLED
+
+    async def _attempt(self, lease: Lease, before: RunSnapshot) -> RunStatus:
+        try:
+            state = await load_state(self._store, lease.run_id, self._settings.fingerprint_of)
+            if before.status is not RunStatus.PENDING:
+                await self._store.reopen(lease, _recovered(before))
+            for step in PLAN:
+                if not state.has(step.name):
+                    await self._do(step, state, lease, retry_skipped=before.status is RunStatus.FAILED)
+            draft = EventDraft(EventName.PIPELINE_COMPLETE, {"run_id": lease.run_id, "result_count": len(state.finals)})
+            await self._store.finish(lease, RunStatus.COMPLETED, draft)
+        except InfrastructureError as err:
+            if not isinstance(err, ShardLost):
+                raise  # Redis or the lease: nothing can be written about it, the run stays open
+            return await self._failed(lease, err)
+        except RunConflict:
+            raise
+        except FlairError as err:
+            return await self._failed(lease, err)
+        return RunStatus.COMPLETED
+
+    async def _failed(self, lease: Lease, err: FlairError) -> RunStatus:
+        stage = (await self._store.snapshot(lease.run_id)).current_stage
+        log.warning("run failed", extra={"run_id": lease.run_id, "stage": stage, "error": type(err).__name__})
+        draft = EventDraft(EventName.PIPELINE_ERROR, {"stage": stage, "error": str(err), "recoverable": True})
+        await self._store.finish(lease, RunStatus.FAILED, draft, error=str(err), exit_code=err.exit_code)
+        return RunStatus.FAILED
+
+    async def _do(self, step: Step, state: RunState, lease: Lease, *, retry_skipped: bool) -> None:
+        if isinstance(step, MapStep):
+            await self._map(step, state, lease, retry_skipped=retry_skipped)
+            return
+        await self._store.begin_stage(lease, step.name, 1)
+        state.outputs[step.name] = (step.compute(state),)
+        await self._complete(step, state, lease, [])
+
+    async def _map(self, step: MapStep, state: RunState, lease: Lease, *, retry_skipped: bool) -> None:
+        work = step.work(state)
+        await self._store.begin_stage(lease, step.name, len(work.items))
+        spec = state.spec
+        job = StageJob(
+            run_id=lease.run_id,
+            fingerprint=spec.fingerprint,
+            stage=step.name,
+            shared=work.shared,
+            items=work.items,
+            total=len(work.items),
+            model=spec.model,
+            max_in_flight=spec.max_in_flight or self._settings.max_in_flight,
+        )
+        outcomes = await self._fill(job, retry_skipped=retry_skipped)
+        self._check_failures(step, outcomes)
+        used = [item_id for item_id, _ in work.items if isinstance(outcomes.get(item_id), Done)]
+        keep_outputs(state, step, work, outcomes, used)
+        frozen = await self._complete(step, state, lease, used)
+        if list(frozen) != used:  # an earlier driver froze this stage: what it decided stands
+            keep_outputs(state, step, work, outcomes, frozen)
+
+    async def _fill(self, job: StageJob, *, retry_skipped: bool) -> Outcomes:
+        """Outcomes of every item, running those that have none."""
+        losses = 0
+        while True:
+            outcomes = await self._store.outcomes(job.run_id, job.fingerprint, job.stage)
+            missing = [pair for pair in job.items if _is_open(outcomes.get(pair[0]), retry_skipped=retry_skipped)]
+            if not missing:
+                return outcomes
+            retry_skipped = False
+            lost = [d async for d in self._executor.map(_narrowed(job, missing)) if isinstance(d, Lost)]
+            losses += len(lost)
+            if losses > MAX_LOSSES:
+                raise ShardLost(
+                    f"{job.stage.value} lost {losses} workers ({lost[-1].reason if lost else 'unknown'}); the cluster "
+                    f"is not healthy. `flair resume {job.run_id}` goes on once it is."
+                )
+
+    def _check_failures(self, step: MapStep, outcomes: Outcomes) -> None:
+        skipped = [o for o in outcomes.values() if isinstance(o, Skipped)]
+        if step.stand_in or not skipped:
+            return
+        if len(skipped) == len(outcomes) or len(skipped) > self._settings.stage_failure_share * len(outcomes):
+            reason, _ = Counter(o.reason for o in skipped).most_common(1)[0]
+            code, _ = Counter(o.exit_code for o in skipped).most_common(1)[0]
+            raise StageFailed(
+                f"{step.name.value}: {len(skipped)} of {len(outcomes)} items failed, most often: {reason}",
+                step.name.value,
+                code,
+            )
+
+    async def _complete(self, step: Step, state: RunState, lease: Lease, used: Sequence[ItemId]) -> tuple[ItemId, ...]:
+        told = step.tells(state)
+        skipped = len(state.skipped.get(step.name, {}))
+        done = EventDraft(EventName.STAGE_COMPLETED, {"stage": step.name.value, "used": len(used), "skipped": skipped})
+        return await self._store.complete_stage(lease, step.name, used, [told, done] if told else [done])
+
+
+def _recovered(before: RunSnapshot) -> EventDraft:
+    kept: dict[str, Json] = {s.value: c.completed for s, c in before.stages.items() if c.total}
+    left: dict[str, Json] = {s.value: c.total - c.completed for s, c in before.stages.items() if c.total}
+    return EventDraft(EventName.PIPELINE_RECOVERED, {"run_id": before.run_id, "kept": kept, "left": left})
+
+
+def _is_open(outcome: Done | Skipped | None, *, retry_skipped: bool) -> bool:
+    return outcome is None or (retry_skipped and isinstance(outcome, Skipped))
+
+
+def _narrowed(job: StageJob, items: Sequence[tuple[ItemId, object]]) -> StageJob:
+    return replace(job, items=tuple(items))
+
+
+async def _stop(task: asyncio.Task[object] | asyncio.Task[RunStatus] | asyncio.Task[None]) -> None:
+    if not task.done():
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, FlairError):
+        await task

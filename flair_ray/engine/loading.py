@@ -1,0 +1,58 @@
+"""A run's state from what is stored: map outputs as recorded, reduces computed again from what was frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flair_ray.domain.codec import decode
+from flair_ray.domain.ids import ItemId, RunId
+from flair_ray.domain.work import Done, Skipped, Work
+from flair_ray.engine.plan import PLAN, MapStep
+from flair_ray.engine.state import RunState
+from flair_ray.errors import RunConflict
+from flair_ray.ports import RunStore
+
+Outcomes = Mapping[ItemId, Done | Skipped]
+
+
+async def load_state(store: RunStore, run_id: RunId, fingerprint_of: str | None = None) -> RunState:
+    """What a run has so far: map outputs from the store, reduces computed again from what was frozen.
+
+    With ``fingerprint_of`` a run that began under other prompts or schemas is refused (RunConflict): its
+    recorded answers and new ones must not mix.
+    """
+    spec = await store.spec(run_id)
+    if fingerprint_of is not None and not spec.fingerprint.startswith(fingerprint_of):
+        raise RunConflict(
+            f"Run {run_id} was begun with other prompts or answer schemas than this version has. Its answers cannot "
+            f"be mixed with new ones: export what it has (`flair export {run_id}`) and start a new run."
+        )
+    inputs = await store.inputs(spec.inputs_key)
+    state = RunState(spec, inputs.videos, inputs.personas)
+    frozen = await store.frozen(run_id)
+    for step in PLAN:
+        if step.name not in frozen:
+            break
+        if isinstance(step, MapStep):
+            outcomes = await store.outcomes(run_id, spec.fingerprint, step.name)
+            keep_outputs(state, step, step.work(state), outcomes, frozen[step.name])
+        else:
+            state.outputs[step.name] = (step.compute(state),)
+    return state
+
+
+def keep_outputs(
+    state: RunState, step: MapStep, work: Work[Any, Any], outcomes: Outcomes, used: Sequence[ItemId]
+) -> None:
+    """Put a map stage's outputs into the state, in item order; note what was skipped and why."""
+    chosen = set(used)
+    done = {i: o for i, o in outcomes.items() if i in chosen and isinstance(o, Done)}
+    state.skipped[step.name] = {i: o.reason for i, o in outcomes.items() if isinstance(o, Skipped)}
+    outputs: list[object] = []
+    for item_id, item in work.items:
+        if item_id in done:
+            outputs.append(decode(step.stage.output, done[item_id].value))
+        elif step.stand_in:
+            outputs.append(step.stand_in(item, state.skipped[step.name].get(item_id, "not done")))
+    state.outputs[step.name] = tuple(outputs)

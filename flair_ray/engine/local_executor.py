@@ -1,0 +1,22 @@
+"""The executor without Ray: one shard, in this process, on this event loop. For tests and for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from flair_ray.engine.shard import Tools, run_shard
+from flair_ray.ports import Delivered, Lost, StageJob
+
+
+class LocalExecutor:
+    """Runs every job as a single shard with the tools it was given."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:
+        async for delivered in run_shard(job, self._tools):
+            yield delivered
+
+    async def close(self) -> None:
+        """Nothing to do: the tools belong to whoever made them."""

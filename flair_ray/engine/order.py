@@ -1,0 +1,125 @@
+"""From what somebody asks for to a run that can be recorded: checked, clamped, fingerprinted.
+
+More videos than exist, or more results than scripts, is less than was hoped for and no mistake: it is
+clamped, and the run says so. A count that makes no sense is an InputError before anything is spent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+from flair_ray.config import Settings
+from flair_ray.domain import answers
+from flair_ray.domain.codec import encode
+from flair_ray.domain.events import EventDraft, EventName
+from flair_ray.domain.ids import RunId, digest
+from flair_ray.domain.panel import default_panel
+from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.runs import ModelChoice, RunInputs, RunSpec
+from flair_ray.domain.videos import Video
+from flair_ray.errors import InputError
+from flair_ray.prompts import prompts_version
+
+ANSWER_MODELS = (
+    answers.VideoAnalysis,
+    answers.ScriptDraft,
+    answers.ballot_form(("A", "B")),
+    answers.PersonalizedDraft,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody asks for. Counts are wishes; ``prepare`` makes them facts."""
+
+    profile: CreatorProfile
+    videos: tuple[Video, ...]
+    personas: tuple[Persona, ...]
+    model: ModelChoice
+    num_videos: int = 100
+    num_scripts: int = 20
+    num_personas: int = 42
+    top_n: int = 10
+    seed: int = 7
+    max_in_flight: int | None = None
+    session_id: str = "anonymous"
+
+
+def answers_version() -> str:
+    """Of the prompts and the answer schemas: runs under different ones do not mix."""
+    schemas = (json.dumps(m.model_json_schema(), sort_keys=True) for m in ANSWER_MODELS)
+    return digest(prompts_version(), *schemas, length=12)
+
+
+def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
+    """The spec and inputs of a run. Raises InputError for counts below 1 or above the settings' bounds."""
+    _check_counts(order, settings)
+    warnings: list[str] = []
+    videos = order.videos[: order.num_videos]
+    if order.num_videos > len(videos):
+        warnings.append(f"{order.num_videos} videos were asked for, {len(videos)} are there: using {len(videos)}.")
+    panel = default_panel(order.personas, order.num_personas, order.seed)
+    if order.num_personas > len(panel):
+        warnings.append(f"{order.num_personas} personas were asked for, {len(panel)} are there: using {len(panel)}.")
+    top_n = min(order.top_n, order.num_scripts)
+    if top_n < order.top_n:
+        warnings.append(f"{order.top_n} results were asked for from {order.num_scripts} scripts: giving {top_n}.")
+    inputs = RunInputs(videos, panel)
+    spec = RunSpec(
+        profile=order.profile,
+        model=order.model,
+        num_videos=len(videos),
+        num_scripts=order.num_scripts,
+        num_personas=len(panel),
+        top_n=top_n,
+        seed=order.seed,
+        inputs_key=digest(encode(inputs), length=32),
+        fingerprint="",
+        session_id=order.session_id,
+        max_in_flight=order.max_in_flight,
+        warnings=tuple(warnings),
+    )
+    return replace(spec, fingerprint=_fingerprint(spec)), inputs
+
+
+def _fingerprint(spec: RunSpec) -> str:
+    decides = replace(spec, session_id="", max_in_flight=None, warnings=())
+    return f"{answers_version()}-{digest(encode(decides), length=12)}"
+
+
+def _check_counts(order: Order, settings: Settings) -> None:
+    bounds = {
+        "num_videos": settings.max_videos,
+        "num_scripts": settings.max_scripts,
+        "num_personas": settings.max_personas,
+        "top_n": settings.max_scripts,
+    }
+    for name, most in bounds.items():
+        count: int = getattr(order, name)
+        option = "--" + name.replace("_", "-")
+        if count < 1:
+            raise InputError(f"{option} must be at least 1, not {count}.")
+        if count > most:
+            raise InputError(f"{option} {count} is above the limit of {most}.")
+    if order.max_in_flight is not None and order.max_in_flight < 1:
+        raise InputError(f"--max-in-flight must be at least 1, not {order.max_in_flight}.")
+    if not order.videos or not order.personas:
+        raise InputError("A run needs at least one video and one persona.")
+
+
+def first_event(run_id: RunId, spec: RunSpec) -> EventDraft:
+    """``pipeline_started``: the first entry of every run's log."""
+    return EventDraft(
+        EventName.PIPELINE_STARTED,
+        {
+            "run_id": run_id,
+            "total_videos": spec.num_videos,
+            "total_scripts": spec.num_scripts,
+            "total_personas": spec.num_personas,
+            "top_n": spec.top_n,
+            "provider": spec.model.provider,
+            "model": spec.model.model,
+            "warnings": list(spec.warnings),
+        },
+    )

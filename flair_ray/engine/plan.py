@@ -1,0 +1,109 @@
+"""The whole pipeline, as data: six steps, what each takes, what it leaves, what it tells.
+
+    videos ─S1─▶ patterns ─S2─▶ library ─S3─▶ scripts ─S4─▶ ballots ─S5─▶ ranking ─S6─▶ final scripts
+
+A map step is one model call per item and runs on workers; a reduce step is a pure function and runs in the
+driver. The driver knows nothing of any stage but what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flair_ray.domain.events import EventDraft, EventName
+from flair_ray.domain.ids import StageName
+from flair_ray.domain.work import Work
+from flair_ray.engine.state import RunState
+from flair_ray.ports import MapStage
+from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote, s5_rank, s6_personalize
+
+Tells = Callable[[RunState], EventDraft | None]
+
+
+def _nothing(_: RunState) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class MapStep:
+    """One model call per item. ``stage`` and ``work`` agree on the types of shared and item."""
+
+    stage: MapStage[Any, Any, Any]
+    work: Callable[[RunState], Work[Any, Any]]
+    tells: Tells = _nothing
+    stand_in: Callable[[Any, str], object] | None = None
+    """What takes the place of an item's output when it is skipped, from the item and the reason. Without
+    one the item is left out, and too many left out fail the stage."""
+
+    @property
+    def name(self) -> StageName:
+        return self.stage.name
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceStep:
+    """One value from everything before it."""
+
+    name: StageName
+    compute: Callable[[RunState], object]
+    tells: Tells = _nothing
+
+
+Step = MapStep | ReduceStep
+
+
+def _library_told(run: RunState) -> EventDraft:
+    return EventDraft(
+        EventName.S2_COMPLETE,
+        {
+            "pattern_count": len(run.library.entries),
+            "patterns": [{"label": e.label, "support": e.support, "lift": e.lift} for e in run.library.entries],
+        },
+    )
+
+
+def _scripts_told(run: RunState) -> EventDraft:
+    ids = [s.script_id for s in run.scripts]
+    return EventDraft(EventName.S3_COMPLETE, {"script_count": len(ids), "script_ids": list(ids)})
+
+
+def _ranking_told(run: RunState) -> EventDraft:
+    ids = [row.script_id for row in run.top]
+    return EventDraft(EventName.S5_COMPLETE, {"top_ids": list(ids), "top_n": len(ids)})
+
+
+PLAN: tuple[Step, ...] = (
+    MapStep(
+        s1_analyze.Analyze(),
+        lambda run: s1_analyze.work(run.videos),
+    ),
+    ReduceStep(
+        StageName.S2,
+        lambda run: s2_aggregate.aggregate(run.patterns, run.videos),
+        tells=_library_told,
+    ),
+    MapStep(
+        s3_generate.Generate(),
+        lambda run: s3_generate.work(run.library, run.spec.profile, run.spec.num_scripts, run.spec.seed),
+        tells=_scripts_told,
+    ),
+    MapStep(
+        s4_vote.Vote(),
+        lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed),
+    ),
+    ReduceStep(
+        StageName.S5,
+        lambda run: s5_rank.rank(run.ballots, run.scripts, asked=len(run.personas)),
+        tells=_ranking_told,
+    ),
+    MapStep(
+        s6_personalize.Personalize(),
+        lambda run: s6_personalize.work(run.top, run.scripts, run.spec.profile, run.spec.seed),
+        stand_in=s6_personalize.original,
+    ),
+)
+
+MAP_STAGES: dict[StageName, MapStage[Any, Any, Any]] = {s.name: s.stage for s in PLAN if isinstance(s, MapStep)}
+"""How a worker finds the stage that a job names."""

@@ -1,0 +1,157 @@
+"""The executor on Ray: a map stage becomes a few streaming tasks, one per shard, never one per item.
+
+A task per model call would cost a worker process each (80 MB, half a second); a shard multiplexes its items
+on one event loop. Tasks have ``max_retries=0``: a retried generator resumes by index, and what it yields in
+completion order would be lost and doubled. When a worker dies the driver hears ``Lost`` and resubmits what
+the store does not have.
+
+A job too small to be worth a process rides a resident pool of async actors instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from flair_ray.domain.ids import digest
+from flair_ray.engine.ray_worker import Fatal, ShardHost, ToolKit, run_shard_task
+from flair_ray.engine.shard import split
+from flair_ray.errors import ClusterUnavailable
+from flair_ray.ports import Delivered, Lost, StageJob
+
+NAMESPACE = "flair"
+SHARD_CPUS = 0.1
+"""A shard waits for other people's servers: ten default runs at once must fit two cores."""
+ITEMS_PER_SHARD = 50
+"""Two shards for a default S1 keep both cores busy while they parse; more only cost memory."""
+SMALL_JOB = 8
+"""Below this many items a job rides the resident pool. One item costs 1–2 ms there, a fresh worker process
+0.5–1.5 s; from about eight items on the process pays for itself by a loop of its own."""
+RESIDENTS = 2
+_END = object()
+
+Delivery = Delivered | Lost
+
+
+class RayExecutor:
+    """Runs jobs on the Ray cluster this process is connected to."""
+
+    def __init__(self, kit: ToolKit, version: str) -> None:
+        self._kit = kit
+        self._version = version
+        self._task = ray.remote(run_shard_task).options(num_cpus=SHARD_CPUS, num_returns="streaming", max_retries=0)
+
+    async def map(self, job: StageJob) -> AsyncIterator[Delivery]:
+        shards = split(job, 1 if len(job.items) < SMALL_JOB else shard_count(len(job.items)))
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+        readers = [
+            asyncio.create_task(self._read(shard, f"{job.stage.value} {i + 1}/{len(shards)}", queue))
+            for i, shard in enumerate(shards)
+        ]
+        try:
+            running = len(readers)
+            while running:
+                delivery = await queue.get()
+                if delivery is _END:
+                    running -= 1
+                elif isinstance(delivery, Fatal):
+                    raise delivery.error
+                else:
+                    yield delivery
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+
+    async def _read(self, shard: StageJob, name: str, queue: asyncio.Queue[Any]) -> None:
+        missing = {item_id for item_id, _ in shard.items}
+        stream = self._start(shard, f"{name} {shard.run_id[:8]}")
+        try:
+            async for ref in stream:
+                delivery = await ref
+                if isinstance(delivery, Delivered):
+                    missing.discard(delivery.item_id)
+                queue.put_nowait(delivery)
+        except RayError as err:
+            queue.put_nowait(Lost(tuple(sorted(missing)), type(err).__name__))
+        finally:
+            # Dropping a generator does not end its task.
+            with suppress(RayError, ValueError):
+                ray.cancel(stream)
+            queue.put_nowait(_END)
+
+    def _start(self, shard: StageJob, name: str) -> Any:
+        if len(shard.items) < SMALL_JOB:
+            host = resident(int(digest(shard.run_id), 16) % RESIDENTS, self._version)
+            return host.run.options(num_returns="streaming", name=name).remote(shard, self._kit)
+        return self._task.options(name=name).remote(shard, self._kit)
+
+    async def close(self) -> None:
+        """Nothing to do: tasks end with their generators, residents are the cluster's."""
+
+
+def shard_count(items: int) -> int:
+    """How many shards: enough to use the cores, never more than two per core."""
+    cores = ray.cluster_resources().get("CPU", 1)
+    return max(1, min(math.ceil(items / ITEMS_PER_SHARD) + (items < ITEMS_PER_SHARD), int(2 * cores)))
+
+
+def resident(index: int, version: str) -> Any:
+    """One of the resident shard hosts, started if need be. The version is in its name: old code is not reused."""
+    return (
+        ray.remote(ShardHost)
+        .options(
+            name=resident_name(index, version),
+            namespace=NAMESPACE,
+            get_if_exists=True,
+            lifetime="detached",
+            max_restarts=-1,
+            num_cpus=0,
+            max_concurrency=1000,
+        )
+        .remote()
+    )
+
+
+def resident_name(index: int, version: str) -> str:
+    return f"shard-host-{index}-{version}"
+
+
+def connect_ray(address: str | None, *, dashboard: bool = False) -> None:
+    """Join the cluster at ``address``, or start a local one that ends with this process.
+
+    Raises ClusterUnavailable naming the address.
+    """
+    local: dict[str, Any] = {"include_dashboard": dashboard, "object_store_memory": 150 * 1024**2}
+    try:
+        ray.init(
+            address=address or "local",
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+            **({} if address else local),
+        )
+    except (ConnectionError, RuntimeError, ValueError, RayError) as err:
+        where = f"at {address}" if address else "on this machine"
+        raise ClusterUnavailable(f"Ray cannot be reached {where}: {str(err).splitlines()[0]}") from err
+
+
+def alive_nodes() -> int:
+    """Nodes of the connected cluster."""
+    return sum(1 for node in ray.nodes() if node["Alive"])
+
+
+def end_residents(names: Sequence[str] | None = None) -> list[str]:
+    """Kill the detached actors of our namespace; returns the names of those that were there."""
+    found = [a["name"] for a in ray.util.list_named_actors(all_namespaces=True) if a["namespace"] == NAMESPACE]
+    for name in found:
+        with suppress(ValueError, RayError):
+            ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+    return found

@@ -1,0 +1,92 @@
+"""What runs inside a Ray worker process: shards on one persistent event loop with one set of tools.
+
+Ray allows no async tasks, so a task is a plain generator that steps an async one. The loop is a module
+global, driven in the task's main thread: a cancel lands there within milliseconds, and the HTTP client and
+Redis pool that live on it serve every later shard of this process. A loop in a background thread cannot be
+cancelled, and a loop per task would pay for new connections each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from flair_ray.engine.shard import Tools, run_shard
+from flair_ray.errors import FlairError
+from flair_ray.ports import Delivered, StageJob
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolKit:
+    """How to make a worker's tools; travels to it pickled. Equal keys share tools within a process."""
+
+    key: str
+    build: Callable[[], Awaitable[Tools]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """A shard met an error that the whole run must end with."""
+
+    error: FlairError
+
+
+_loop: asyncio.AbstractEventLoop | None = None
+_tools: dict[str, Tools] = {}
+KEPT_TOOLS = 4
+"""Sets of tools kept per process: a process that serves many configurations must not collect connections."""
+
+
+def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Delivered | Fatal]:
+    """The body of a Ray streaming task: yields as items are recorded, at most one Fatal at the end."""
+    loop = _persistent_loop()
+    deliveries = stream_shard(job, kit)
+    try:
+        while True:
+            try:
+                yield loop.run_until_complete(anext(deliveries))
+            except StopAsyncIteration:
+                return
+    finally:
+        # A cancelled task arrives here too: what is pending is cancelled inside the loop, which stays usable.
+        loop.run_until_complete(deliveries.aclose())
+
+
+async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
+    """The same for an event loop that runs already."""
+    shard = run_shard(job, await _tools_of(kit))
+    try:
+        async for delivered in shard:
+            yield delivered
+    except FlairError as err:
+        log.warning("shard ended", extra={"run_id": job.run_id, "stage": job.stage, "error": type(err).__name__})
+        yield Fatal(err)
+    finally:
+        await shard.aclose()
+
+
+class ShardHost:
+    """A resident actor: shards too small to be worth a process of their own share this one."""
+
+    async def run(self, job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
+        async for delivered in stream_shard(job, kit):
+            yield delivered
+
+
+def _persistent_loop() -> asyncio.AbstractEventLoop:
+    global _loop  # noqa: PLW0603  # one loop per worker process is the point
+    if _loop is None:
+        _loop = asyncio.new_event_loop()
+    return _loop
+
+
+async def _tools_of(kit: ToolKit) -> Tools:
+    if kit.key not in _tools:
+        while len(_tools) >= KEPT_TOOLS:
+            await _tools.pop(next(iter(_tools))).close()
+        _tools[kit.key] = await kit.build()
+    return _tools[kit.key]

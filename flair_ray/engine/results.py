@@ -1,0 +1,60 @@
+"""What came of a run, gathered from the store: complete or partial, while it runs or long after."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.runs import RunSnapshot
+from flair_ray.engine.loading import load_state
+from flair_ray.ports import RunStore
+from flair_ray.result import Cost, RunResult, Timing
+
+FREE = {"offline": "no language model was used"}
+
+
+async def gather_result(
+    store: RunStore,
+    run_id: RunId,
+    *,
+    startup_s: float | None = None,
+    notices: tuple[str, ...] = (),
+    out_dir: Path | None = None,
+) -> RunResult:
+    """Everything the run has. Raises RunNotFound."""
+    snapshot = await store.snapshot(run_id)
+    state = await load_state(store, run_id)
+    finished = snapshot.finished_at_ms
+    return RunResult(
+        run_id=run_id,
+        status=snapshot.status,
+        spec=state.spec,
+        videos=state.videos,
+        personas=state.personas,
+        patterns=state.patterns if state.has(StageName.S1) else (),
+        library=state.library if state.has(StageName.S2) else None,
+        scripts=state.scripts if state.has(StageName.S3) else (),
+        ballots=state.ballots if state.has(StageName.S4) else (),
+        ranking=state.ranking if state.has(StageName.S5) else None,
+        results=state.finals if state.has(StageName.S6) else (),
+        skipped=state.skipped,
+        stages=snapshot.stages,
+        timing=_timing(snapshot, startup_s),
+        cost=_cost(snapshot),
+        completed_at=datetime.fromtimestamp(finished / 1000, UTC) if finished else None,
+        out_dir=out_dir,
+        notices=notices,
+    )
+
+
+def _timing(snapshot: RunSnapshot, startup_s: float | None) -> Timing:
+    per_stage = {name.value: c.elapsed_s for name, c in snapshot.stages.items() if c.elapsed_s is not None}
+    return Timing(startup_s, round(sum(per_stage.values()), 3), per_stage)
+
+
+def _cost(snapshot: RunSnapshot) -> Cost:
+    provider = snapshot.spec.model.provider if snapshot.spec else ""
+    if provider in FREE:
+        return Cost(0.0, FREE[provider])
+    return Cost(None, "the price of this model is not known")

@@ -1,0 +1,65 @@
+"""What a run has so far: its inputs and the frozen outputs of the stages that are done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from flair_ray.domain.ballots import Ballot
+from flair_ray.domain.ids import ItemId, StageName
+from flair_ray.domain.patterns import Pattern, PatternLibrary
+from flair_ray.domain.people import Persona
+from flair_ray.domain.ranking import RankedScript, Ranking
+from flair_ray.domain.runs import RunSpec
+from flair_ray.domain.scripts import CandidateScript, FinalScript
+from flair_ray.domain.videos import Video
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class RunState:
+    """Grows stage by stage; each stage reads what earlier ones left. A map stage leaves one value per
+    item that has a result, in the stage's item order; a reduce leaves one value."""
+
+    spec: RunSpec
+    videos: tuple[Video, ...]
+    personas: tuple[Persona, ...]
+    outputs: dict[StageName, tuple[object, ...]] = field(default_factory=dict)
+    skipped: dict[StageName, Mapping[ItemId, str]] = field(default_factory=dict)
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        return cast("tuple[Pattern, ...]", self._all(StageName.S1))
+
+    @property
+    def library(self) -> PatternLibrary:
+        return cast("PatternLibrary", self._all(StageName.S2)[0])
+
+    @property
+    def scripts(self) -> tuple[CandidateScript, ...]:
+        return cast("tuple[CandidateScript, ...]", self._all(StageName.S3))
+
+    @property
+    def ballots(self) -> tuple[Ballot, ...]:
+        return cast("tuple[Ballot, ...]", self._all(StageName.S4))
+
+    @property
+    def ranking(self) -> Ranking:
+        return cast("Ranking", self._all(StageName.S5)[0])
+
+    @property
+    def top(self) -> tuple[RankedScript, ...]:
+        """The rows that are personalized: the best N, or all when there are fewer."""
+        return self.ranking.top(self.spec.top_n)
+
+    @property
+    def finals(self) -> tuple[FinalScript, ...]:
+        return cast("tuple[FinalScript, ...]", self._all(StageName.S6))
+
+    def has(self, stage: StageName) -> bool:
+        return stage in self.outputs
+
+    def _all(self, stage: StageName) -> tuple[object, ...]:
+        return self.outputs[stage]

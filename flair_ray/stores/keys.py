@@ -1,0 +1,57 @@
+"""Every key in Redis, in one place: who writes it, what type it has, when it goes.
+
+All keys of a run carry the same time to live, refreshed at every stage transition and record; nothing
+here is found by KEYS or SCAN.
+"""
+
+from __future__ import annotations
+
+from flair_ray.domain.ids import RunId, StageName
+
+ROOT = "flair"
+
+
+def run(run_id: RunId) -> str:
+    """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, cancel,
+    and per stage begun:<S>, total:<S>, ended:<S>, frozen:<S> (JSON ids)."""
+    return f"{ROOT}:run:{run_id}"
+
+
+def events(run_id: RunId) -> str:
+    """Stream, append-only: one entry per event, fields name and data (JSON)."""
+    return f"{run(run_id)}:events"
+
+
+def lease(run_id: RunId) -> str:
+    """String with the holder's fencing token; expires when its driver stops renewing."""
+    return f"{run(run_id)}:lease"
+
+
+def results(run_id: RunId, fingerprint: str, stage: StageName) -> str:
+    """Hash item id → stored outcome (see domain/work.py). Its length is the stage's ``completed``."""
+    return f"{run(run_id)}:results:{fingerprint}:{stage.value}"
+
+
+def started(run_id: RunId, stage: StageName) -> str:
+    """Set of item ids whose start has been announced."""
+    return f"{run(run_id)}:started:{stage.value}"
+
+
+def tally(run_id: RunId, stage: StageName) -> str:
+    """Hash of counters: calls, failed, retries, reasks, rejected_429, tokens, skipped."""
+    return f"{run(run_id)}:tally:{stage.value}"
+
+
+def inputs(key: str) -> str:
+    """String: the RunInputs as JSON, shared by all runs with equal content."""
+    return f"{ROOT}:inputs:{key}"
+
+
+def all_runs() -> str:
+    """Sorted set run id → creation time in ms: every run, oldest first."""
+    return f"{ROOT}:runs"
+
+
+def session_runs(session_id: str) -> str:
+    """The same for one session."""
+    return f"{ROOT}:session:{session_id}:runs"

@@ -1,0 +1,9 @@
+-- One driver at a time: take the lease if nobody holds it, under a fencing token that only grows.
+-- KEYS: lease, run hash
+-- ARGV: ttl (ms)
+-- Returns the token, 0 when another driver holds the lease, -1 when there is no such run.
+if redis.call('EXISTS', KEYS[2]) == 0 then return -1 end
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local token = redis.call('HINCRBY', KEYS[2], 'fence', 1)
+redis.call('SET', KEYS[1], token, 'PX', ARGV[1])
+return token

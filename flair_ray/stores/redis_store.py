@@ -1,0 +1,375 @@
+"""Runs in Redis: the one truth about what was asked, what is done and what was seen.
+
+A run is a hash (state), a stream (event log), a hash of outcomes per map stage, and a lease. Every write
+that matters is one Lua script, so that a reader never sees half of it and a crash leaves no half behind.
+
+Invariants:
+- an item has at most one outcome, and exactly one progress event, appended in the same step;
+- ``completed`` is the length of the outcomes' hash: it cannot differ from the results;
+- a driver whose fencing token is not the newest cannot change a run's state; workers' results carry no
+  token, because an answer that was paid for is welcome from anybody;
+- event ids are the stream's: their order is the log's order.
+
+When Redis cannot be reached every method raises StoreUnavailable, after redis-py's own retries. A call whose
+reply was lost may have happened: all writes here may be repeated, at most a call counter counts twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import fields
+from typing import Any
+
+from pydantic_core import from_json, to_json
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from flair_ray.domain.calls import CallTally, Usage
+from flair_ray.domain.codec import decode, encode
+from flair_ray.domain.events import Event, EventDraft, EventName, Json
+from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.runs import RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
+from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
+from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
+from flair_ray.ports import Lease, Recorded, StageJob
+from flair_ray.stores import keys
+from flair_ray.stores.scripts import load_scripts
+
+POOL_SIZE = 64
+"""Connections of one process. A worker's calls take well under a millisecond each, so few are ever in use;
+a full pool makes callers wait instead of opening more."""
+EVENTS_PER_ITEM = 3
+EVENTS_PER_RUN = 64
+"""A stream keeps at least this many entries, plus three per planned item: more than a run can append,
+so a live run is never trimmed."""
+PAGE = 1000
+
+Pairs = Mapping[str, str | int]
+
+
+def connect(url: str) -> Redis:
+    """A client with a bounded pool. It outlasts a restart of the server: retries go on for about 30 s."""
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=POOL_SIZE,
+        timeout=30,
+        decode_responses=True,
+        health_check_interval=30,
+        socket_connect_timeout=5,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 34),
+        retry_on_error=[RedisConnectionError, RedisTimeoutError],
+    )
+    return Redis.from_pool(pool)
+
+
+class RedisRunStore:
+    """See ``flair_ray.ports.RunStore`` for what each method promises."""
+
+    def __init__(self, redis: Redis, run_ttl_s: int) -> None:
+        self._redis = redis
+        self._ttl_s = run_ttl_s
+        self._lua = load_scripts(redis)
+
+    async def create(self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft) -> None:
+        planned = spec.num_videos + 2 * spec.num_scripts + spec.num_personas
+        created = await self._run(
+            "create",
+            [
+                keys.run(run_id),
+                keys.events(run_id),
+                keys.all_runs(),
+                keys.session_runs(spec.session_id),
+                keys.inputs(spec.inputs_key),
+            ],
+            [
+                run_id,
+                encode(spec),
+                spec.session_id,
+                self._ttl_s,
+                first.name.value,
+                _json(first.data),
+                encode(inputs),
+                EVENTS_PER_RUN + EVENTS_PER_ITEM * planned,
+            ],
+        )
+        if not created:
+            raise RunConflict(f"There is a run {run_id} already. `flair resume {run_id}` goes on with it.")
+
+    async def spec(self, run_id: RunId) -> RunSpec:
+        async with _translated():
+            text = await self._redis.hget(keys.run(run_id), "spec")
+        if text is None:
+            raise RunNotFound(run_id)
+        return decode(RunSpec, text)
+
+    async def inputs(self, key: str) -> RunInputs:
+        async with _translated():
+            text = await self._redis.getex(keys.inputs(key), ex=self._ttl_s)
+        if text is None:
+            raise InfrastructureError(f"The videos and personas {key} of this run are gone from Redis.")
+        return decode(RunInputs, text)
+
+    async def snapshot(self, run_id: RunId) -> RunSnapshot:
+        found = await self._snapshots([run_id])
+        if not found:
+            raise RunNotFound(run_id)
+        return found[0]
+
+    async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
+        index = keys.all_runs() if session_id is None else keys.session_runs(session_id)
+        async with _translated():
+            ids: Any = await self._redis.zrange(index, 0, -1)
+        return await self._snapshots([RunId(i) for i in ids])
+
+    async def _snapshots(self, ids: Sequence[RunId]) -> list[RunSnapshot]:
+        async with _translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for run_id in ids:
+                pipe.hgetall(keys.run(run_id))
+                for stage in StageName:
+                    pipe.hgetall(keys.tally(run_id, stage))
+            replies = await pipe.execute()
+            width = 1 + len(StageName)
+            rows = [(i, replies[n * width], replies[n * width + 1 : (n + 1) * width]) for n, i in enumerate(ids)]
+            rows = [row for row in rows if row[1]]
+            specs = {i: decode(RunSpec, run["spec"]) for i, run, _ in rows}
+            pipe = self._redis.pipeline(transaction=False)
+            for run_id, _, _ in rows:
+                for stage in StageName:
+                    pipe.hlen(keys.results(run_id, specs[run_id].fingerprint, stage))
+            lengths = await pipe.execute()
+        each = len(StageName)
+        return [
+            _snapshot(run_id, run, tallies, lengths[n * each : (n + 1) * each], specs[run_id])
+            for n, (run_id, run, tallies) in enumerate(rows)
+        ]
+
+    async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
+        token = await self._run("acquire", [keys.lease(run_id), keys.run(run_id)], [int(ttl_s * 1000)])
+        if token == -1:
+            raise RunNotFound(run_id)
+        if token == 0:
+            raise RunConflict(
+                f"Run {run_id} is being driven by another process. `flair tail {run_id}` follows it; "
+                f"if that process is dead, its lease ends within {ttl_s:g} s."
+            )
+        return Lease(run_id, int(token))
+
+    async def renew(self, lease: Lease, ttl_s: float) -> bool:
+        answer = await self._run(
+            "renew", [keys.lease(lease.run_id), keys.run(lease.run_id)], [lease.token, int(ttl_s * 1000)]
+        )
+        if answer == -1:
+            raise LeaseLost(lease.run_id)
+        return bool(answer == 1)
+
+    async def release(self, lease: Lease) -> None:
+        await self._run("release", [keys.lease(lease.run_id)], [lease.token])
+
+    async def reopen(self, lease: Lease, recovered: EventDraft) -> None:
+        await self._transition(
+            lease,
+            once=(f"reopened:{lease.token}", "1"),
+            pairs={"status": RunStatus.RUNNING.value, "finished_ms": "@del", "error": "@del", "cancel": "@del"},
+            drafts=[recovered],
+        )
+
+    async def begin_stage(self, lease: Lease, stage: StageName, total: int) -> None:
+        await self._transition(
+            lease,
+            once=(f"total:{stage.value}", str(total)),
+            pairs={"status": RunStatus.RUNNING.value, "stage": stage.value, f"begun:{stage.value}": "@now"},
+            drafts=[EventDraft(EventName.STAGE_STARTED, {"stage": stage.value, "total_items": total})],
+        )
+
+    async def complete_stage(
+        self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]
+    ) -> tuple[ItemId, ...]:
+        stored = await self._transition(
+            lease,
+            once=(f"frozen:{stage.value}", to_json(list(used)).decode()),
+            pairs={f"ended:{stage.value}": "@now"},
+            drafts=drafts,
+        )
+        return tuple(from_json(stored))
+
+    async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]:
+        stages = list(StageName)
+        async with _translated():
+            texts = await self._redis.hmget(keys.run(run_id), [f"frozen:{s.value}" for s in stages])
+        return {s: tuple(from_json(t)) for s, t in zip(stages, texts, strict=True) if t is not None}
+
+    async def announce(self, job: StageJob, item_id: ItemId, draft: EventDraft) -> None:
+        await self._run(
+            "announce",
+            [keys.started(job.run_id, job.stage), keys.events(job.run_id), keys.run(job.run_id)],
+            [item_id, draft.name.value, _json(draft.data)],
+        )
+
+    async def record(
+        self, job: StageJob, item_id: ItemId, outcome: Done | Skipped, draft: EventDraft, tally: CallTally
+    ) -> Recorded:
+        first, completed = await self._run(
+            "record",
+            [
+                keys.results(job.run_id, job.fingerprint, job.stage),
+                keys.events(job.run_id),
+                keys.tally(job.run_id, job.stage),
+                keys.run(job.run_id),
+            ],
+            [
+                item_id,
+                dump_outcome(outcome),
+                draft.name.value,
+                _json(draft.data),
+                job.total,
+                int(isinstance(outcome, Skipped)),
+                *_counters(tally),
+            ],
+        )
+        if first == -1:
+            raise RunNotFound(job.run_id)
+        return Recorded(first == 1, completed)
+
+    async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]:
+        async with _translated():
+            stored: Any = await self._redis.hgetall(keys.results(run_id, fingerprint, stage))
+        return {ItemId(item_id): load_outcome(text) for item_id, text in stored.items()}
+
+    async def finish(
+        self, lease: Lease, status: RunStatus, draft: EventDraft, error: str | None = None, exit_code: int = 0
+    ) -> None:
+        await self._transition(
+            lease,
+            once=(f"finished:{lease.token}", status.value),
+            pairs={
+                "status": status.value,
+                "finished_ms": "@now",
+                "exit_code": exit_code,
+                "cancel": "@del",
+                "error": error or "@del",
+            },
+            drafts=[draft],
+        )
+
+    async def request_cancel(self, run_id: RunId) -> None:
+        draft = EventDraft(EventName.PIPELINE_CANCELLED, {"run_id": run_id, "stage": None})
+        answer = await self._run(
+            "cancel",
+            [keys.run(run_id), keys.lease(run_id), keys.events(run_id)],
+            [draft.name.value, _json(draft.data)],
+        )
+        if answer == "gone":
+            raise RunNotFound(run_id)
+        if answer not in ("requested", "cancelled"):
+            raise RunConflict(f"Run {run_id} is {answer} already; there is nothing to cancel.")
+
+    async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
+        async with _translated():
+            reply: Any = await self._redis.xread({keys.events(run_id): after}, count=PAGE, block=block_ms)
+        entries = reply[0][1] if reply else []
+        return [Event(entry_id, entry["name"], from_json(entry["data"])) for entry_id, entry in entries]
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+        await self._redis.connection_pool.aclose()
+
+    async def _transition(self, lease: Lease, once: tuple[str, str], pairs: Pairs, drafts: Sequence[EventDraft]) -> str:
+        flat = [part for pair in pairs.items() for part in pair]
+        told = [part for d in drafts for part in (d.name.value, _json(d.data))]
+        stored = await self._run(
+            "transition",
+            [keys.run(lease.run_id), keys.events(lease.run_id)],
+            [lease.token, *once, len(pairs), *flat, *told],
+        )
+        if stored is None:
+            raise LeaseLost(lease.run_id)
+        return str(stored)
+
+    async def _run(self, script: str, keys_: list[str], args: Sequence[str | int]) -> Any:
+        async with _translated():
+            return await self._lua[script](keys=keys_, args=list(args))
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (RedisConnectionError, RedisTimeoutError) as err:
+        raise StoreUnavailable(f"Redis cannot be reached ({type(err).__name__}). Is it running?") from err
+    except RedisError as err:
+        raise StoreUnavailable(f"Redis refused a command: {err}") from err
+
+
+def _json(data: Mapping[str, Json]) -> str:
+    return to_json(data).decode()
+
+
+def _counters(tally: CallTally) -> list[str | int]:
+    counts = {
+        "calls": tally.calls,
+        "failed": tally.failed,
+        "retries": tally.retries,
+        "reasks": tally.reasks,
+        "rejected_429": tally.rejected_429,
+        **{f.name: getattr(tally.usage, f.name) for f in fields(Usage)},
+    }
+    return [part for name, n in counts.items() if n for part in (name, n)]
+
+
+def _tally(stored: Mapping[str, str]) -> CallTally:
+    def count(name: str) -> int:
+        return int(stored.get(name, 0))
+
+    return CallTally(
+        calls=count("calls"),
+        failed=count("failed"),
+        retries=count("retries"),
+        reasks=count("reasks"),
+        rejected_429=count("rejected_429"),
+        usage=Usage(*(count(f.name) for f in fields(Usage))),
+    )
+
+
+def _snapshot(
+    run_id: RunId,
+    run: Mapping[str, str],
+    tallies: Sequence[Mapping[str, str]],
+    completed: Sequence[int],
+    spec: RunSpec,
+) -> RunSnapshot:
+    stage = run.get("stage")
+    finished = run.get("finished_ms")
+    return RunSnapshot(
+        run_id=run_id,
+        status=RunStatus(run["status"]),
+        session_id=run["session"],
+        created_at_ms=int(run["created_ms"]),
+        current_stage=StageName(stage) if stage else None,
+        stages={
+            name: _stage_counts(name, run, tally, done)
+            for name, tally, done in zip(StageName, tallies, completed, strict=True)
+        },
+        finished_at_ms=int(finished) if finished else None,
+        error=run.get("error"),
+        exit_code=int(run.get("exit_code", 0)),
+        spec=spec,
+    )
+
+
+def _stage_counts(stage: StageName, run: Mapping[str, str], tally: Mapping[str, str], completed: int) -> StageCounts:
+    begun, ended = run.get(f"begun:{stage.value}"), run.get(f"ended:{stage.value}")
+    total = int(run.get(f"total:{stage.value}", 0))
+    return StageCounts(
+        status="completed" if ended else "running" if begun else "pending",
+        total=total,
+        completed=total if ended and not completed else completed,
+        skipped=int(tally.get("skipped", 0)),
+        elapsed_s=(int(ended) - int(begun)) / 1000 if begun and ended else None,
+        tally=_tally(tally),
+    )
