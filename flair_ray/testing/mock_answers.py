@@ -1,0 +1,217 @@
+"""Answers that fit a JSON schema, made of the words of the prompt they answer.
+
+The schema is walked once from its root and one value is made for each node. Every choice comes from one
+generator seeded with the prompt, so an equal question has an equal answer and another question another
+one; strings are short sentences of words drawn from the question, so scripts and hooks differ and can be
+read. The text means nothing. Lists of enumerated items have distinct items as long as there are enough.
+
+Schemas come from outside: one that recurses without end, asks for a huge answer or uses a keyword that is
+not understood here (``pattern``, ``format`` …) is an InputError, never a wrong answer.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from flair_ray.errors import InputError
+
+PARAGRAPH_LENGTH = 1_000
+"""A string that may be this long gets a paragraph. Hook, body and payoff together come to about 80 spoken
+words, half a minute, and never leave a script's 15 to 45 s by much."""
+SENTENCE_LENGTH = 100
+"""A string that may be this long gets a whole sentence, a shorter one a few words."""
+SOURCE_LENGTH = 1_000
+"""Characters at the end of the prompt that words are drawn from: what varies comes last."""
+MAX_DEPTH, MAX_NODES, MAX_STRING = 60, 20_000, 100_000
+OPTIONAL_DEPTH = 6
+"""Below this depth optional properties, nulls and items are left out, so that a recursive schema ends."""
+
+_WORD = re.compile(r"[^\W\d_][^\W\d_']{0,14}")
+_SPARE_WORDS = ["one", "small", "change", "made", "the", "whole", "morning", "easier", "and", "then", "nobody", "asked"]
+"""Added to a question of fewer words, so that short questions have different answers too."""
+_NOT_UNDERSTOOD = ("pattern", "format", "multipleOf", "uniqueItems", "not", "if", "minProperties", "contains")
+
+
+def write_answer(schema: object, question: str, seed: int) -> Any:
+    """A value for a JSON schema. The same three arguments give the same value; raises InputError."""
+    try:
+        return _Writer(schema, question, random.Random(seed)).value(schema, 0)  # noqa: S311  # not secret
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as err:
+        # A keyword with a value of the wrong kind ("maxItems": "many") fails wherever it is used.
+        raise InputError(f"The answer schema is not a JSON Schema: {err}.") from None
+
+
+class _Writer:
+    """One answer in the making."""
+
+    def __init__(self, root: object, question: str, rng: random.Random) -> None:
+        self._root = root
+        self._rng = rng
+        words: list[str] = _WORD.findall(question[-SOURCE_LENGTH:].lower())
+        self._words = words if len(words) > len(_SPARE_WORDS) else words + _SPARE_WORDS
+        self._nodes = 0
+        self._by_type: Mapping[str, Callable[[Mapping[str, Any], int], Any]] = {
+            "object": self._object,
+            "array": self._array,
+            "string": self._string,
+            "integer": self._integer,
+            "number": self._number,
+            "boolean": lambda schema, depth: self._rng.random() < 0.5,
+            "null": lambda schema, depth: None,
+        }
+
+    def value(self, schema: object, depth: int) -> Any:
+        self._nodes += 1
+        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise InputError("The answer schema asks for an answer without end; bound its lists and recursion.")
+        node = self._resolved(schema, depth)
+        if (choices := _choices(node)) is not None:
+            return self._rng.choice(choices)
+        return self._by_type[_type(node)](node, depth)
+
+    def _resolved(self, schema: object, depth: int) -> Mapping[str, Any]:
+        """The schema without $ref, allOf, anyOf and oneOf: one branch is taken, not null if there is another."""
+        if schema is True:
+            return {}
+        if not isinstance(schema, dict):
+            raise InputError(f"An answer schema must be a JSON object, not {type(schema).__name__}.")
+        for _ in range(MAX_DEPTH):
+            if "$ref" in schema:
+                schema = _merged(schema, "$ref", [_lookup(self._root, schema["$ref"])])
+            elif "allOf" in schema:
+                schema = _merged(schema, "allOf", schema["allOf"])
+            elif branches := schema.get("anyOf") or schema.get("oneOf"):
+                keyword = "anyOf" if schema.get("anyOf") else "oneOf"
+                schema = _merged(schema, keyword, [self._branch(branches, depth)])
+            else:
+                return schema
+        raise InputError("The answer schema refers to itself and to nothing else.")
+
+    def _branch(self, branches: Sequence[Any], depth: int) -> Any:
+        null = [b for b in branches if isinstance(b, dict) and b.get("type") == "null"]
+        if null and depth > OPTIONAL_DEPTH:
+            return null[0]
+        return self._rng.choice([b for b in branches if b not in null] or null)
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        required = schema.get("required", ())
+        names = properties if depth <= OPTIONAL_DEPTH else required
+        missing = [name for name in required if name not in properties]
+        if missing:
+            raise InputError(f"The answer schema requires {missing[0]!r} and does not say what it is.")
+        return {name: self.value(properties[name], depth + 1) for name in names}
+
+    def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
+        first = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
+        items = schema.get("items", not first)
+        low = schema.get("minItems", 0)
+        high = min(schema.get("maxItems", low + 2), low + 2)
+        if high < low or low > MAX_NODES:
+            raise InputError(f"The answer schema asks for a list of {low} to {high} items.")
+        fewest = items is False or depth > OPTIONAL_DEPTH
+        count = low if fewest else self._rng.randint(max(low, min(1, high)), high)
+        return first + self._items(items, count - len(first), depth)
+
+    def _items(self, schema: object, count: int, depth: int) -> list[Any]:
+        choices = _choices(self._resolved(schema, depth)) if count > 0 else None
+        if choices is None:
+            return [self.value(schema, depth + 1) for _ in range(count)]
+        picked = self._rng.sample(choices, min(count, len(choices)))
+        return picked + self._rng.choices(choices, k=count - len(picked))
+
+    def _string(self, schema: Mapping[str, Any], depth: int) -> str:
+        low = schema.get("minLength", 0)
+        high = schema.get("maxLength", low + SENTENCE_LENGTH)
+        if high < low or low > MAX_STRING:
+            raise InputError(f"The answer schema asks for a text of {low} to {high} characters.")
+        text = self._paragraph() if high >= PARAGRAPH_LENGTH else self._sentence(6 if high >= SENTENCE_LENGTH else 2)
+        while len(text) < low:
+            text += " " + self._paragraph()
+        if len(text) <= high:
+            return text
+        return (text[: high - 1].rstrip() + ".").ljust(low, ".") if high else ""
+
+    def _paragraph(self) -> str:
+        return " ".join(self._sentence(6) for _ in range(self._rng.randint(3, 4)))
+
+    def _sentence(self, length: int) -> str:
+        """Two phrases of the question, ``length`` words at least and twice as many at most."""
+        text = f"{self._phrase(length)}, {self._phrase(length)}."
+        return text[0].upper() + text[1:]
+
+    def _phrase(self, length: int) -> str:
+        draw = self._rng.random  # 23 phrases an answer: randint would be a third of its cost
+        count = length - int(draw() * (length // 2 + 1))
+        start = int(draw() * (len(self._words) - count + 1))
+        return " ".join(self._words[start : start + count])
+
+    def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
+        low, high = _bounds(schema)
+        first, last = math.ceil(low), math.floor(high)
+        first += first == schema.get("exclusiveMinimum")
+        last -= last == schema.get("exclusiveMaximum")
+        if first > last:
+            raise InputError(f"The answer schema leaves no whole number between {low:g} and {high:g}.")
+        return self._rng.randint(first, last)
+
+    def _number(self, schema: Mapping[str, Any], depth: int) -> float:
+        low, high = _bounds(schema)
+        if low > high or (low == high and ("exclusiveMinimum" in schema or "exclusiveMaximum" in schema)):
+            raise InputError(f"The answer schema leaves no number between {low:g} and {high:g}.")
+        exact = low + (high - low) * self._rng.uniform(0.1, 0.9)
+        return round(exact, 1) if low < round(exact, 1) < high else exact
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """The type of the value to make. Raises InputError where this file could only guess."""
+    for keyword in _NOT_UNDERSTOOD:
+        if schema.get(keyword):
+            raise InputError(f"The mock cannot answer a schema that uses {keyword!r}.")
+    declared = schema.get("type")
+    if isinstance(declared, list):
+        declared = next((t for t in declared if t != "null"), "null")
+    if declared is None:
+        declared = "object" if "properties" in schema else "array" if "items" in schema else "string"
+    if declared not in ("object", "array", "string", "integer", "number", "boolean", "null"):
+        raise InputError(f"The answer schema has a type that JSON does not have: {declared!r}.")
+    return str(declared)
+
+
+def _choices(schema: Mapping[str, Any]) -> list[Any] | None:
+    if "const" in schema:
+        return [schema["const"]]
+    return schema.get("enum") or None
+
+
+def _merged(schema: Mapping[str, Any], keyword: str, parts: Sequence[Any]) -> dict[str, Any]:
+    """The schema with ``keyword`` replaced by what it stands for; its own words win."""
+    merged: dict[str, Any] = {}
+    for part in parts:
+        merged |= {} if part is True else part
+    return merged | {name: value for name, value in schema.items() if name != keyword}
+
+
+def _lookup(root: Any, reference: object) -> Any:
+    """What "#/$defs/Name" points to. Raises InputError."""
+    path, found = str(reference), root
+    if not path.startswith("#"):
+        raise InputError(f"The answer schema refers outside itself: {path!r}.")
+    for part in path[1:].split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(found, dict) or key not in found:
+            raise InputError(f"The answer schema refers to {path!r}, which it does not have.")
+        found = found[key]
+    return found
+
+
+def _bounds(schema: Mapping[str, Any]) -> tuple[float, float]:
+    """Lowest and highest, ten apart where only one is given."""
+    lows = [schema[k] for k in ("minimum", "exclusiveMinimum") if k in schema]
+    highs = [schema[k] for k in ("maximum", "exclusiveMaximum") if k in schema]
+    low = max(lows) if lows else min(highs) - 10 if highs else 0
+    return low, min(highs) if highs else low + 10
