@@ -1,0 +1,226 @@
+"""What a run comes to, in the hands of whoever asked for it: a script, a notebook, a report.
+
+A ``RunResult`` is a value. It holds everything that was recorded, also of a run that failed or was
+cancelled (then ``ranking`` may be None and ``results`` empty), and shows it in the forms people want:
+``document()`` is the JSON that ``--json`` prints and ``result.json`` holds, ``table()`` the rows of a
+terminal, ``to_pandas()`` a data frame, ``_repr_html_()`` a notebook cell.
+
+Importing this module loads neither ray nor redis, and pandas only when a data frame is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flair_ray.domain.ballots import Ballot
+from flair_ray.domain.calls import CallTally
+from flair_ray.domain.codec import plain
+from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
+from flair_ray.domain.patterns import Pattern, PatternLibrary
+from flair_ray.domain.people import Persona
+from flair_ray.domain.ranking import RankedScript, Ranking
+from flair_ray.domain.runs import RunSpec, RunStatus, StageCounts
+from flair_ray.domain.scripts import CandidateScript, FinalScript
+from flair_ray.domain.videos import Video
+from flair_ray.errors import InfrastructureError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PRESCREEN_NOTICE = (
+    "A simulated pre-screen: synthetic viewers compared these scripts with one another. "
+    "Ranks and scores are never predicted views."
+)
+OFFLINE_NOTICE = (
+    "Made by the offline provider: a seeded heuristic that reads your texts, not a language model. "
+    "It shows how a run works; choose a model provider for scripts to film."
+)
+CALL_COUNTS = ("calls", "failed", "retries", "reasks", "rejected_429")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time went, seconds."""
+
+    startup_s: float | None
+    """From the command to the first stage; None when it was not this process that started the run."""
+    pipeline_s: float
+    """From the first stage's start to the last one's end."""
+    per_stage: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the run has cost, in US dollars; None where no price is known, which is not zero."""
+
+    usd: float | None
+    basis: str
+    """What the figure rests on, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One ranked script, flat: a line in a terminal, a row of a data frame."""
+
+    rank: int
+    script_id: ScriptId
+    hook: str
+    """In the creator's voice where there is such a text, else as first written."""
+    vote_score: float
+    first_choices: int
+    mentions: int
+    pairwise_wins: int
+    pattern_used: str
+    estimated_duration: float
+    personalized: bool
+    text: str
+    """Hook, body and payoff, in the same voice as ``hook``."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RunResult:
+    """Everything one run has recorded. ``results`` is sorted by rank, the winner first."""
+
+    run_id: RunId
+    status: RunStatus
+    spec: RunSpec
+    patterns: tuple[Pattern, ...]
+    library: PatternLibrary | None
+    scripts: tuple[CandidateScript, ...]
+    personas: tuple[Persona, ...]
+    videos: tuple[Video, ...]
+    ballots: tuple[Ballot, ...]
+    ranking: Ranking | None
+    results: tuple[FinalScript, ...]
+    skipped: Mapping[StageName, Mapping[ItemId, str]]
+    """Per stage, the items that have no result, and why."""
+    stages: Mapping[StageName, StageCounts]
+    timing: Timing
+    cost: Cost
+    completed_at: datetime | None
+    out_dir: Path | None
+    """Where the outputs were written; None before they are."""
+    notices: tuple[str, ...] = ()
+    """What a reader should know besides the disclosures that every result carries."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "results", tuple(sorted(self.results, key=lambda final: final.rank)))
+
+    @property
+    def tally(self) -> CallTally:
+        """Calls and tokens over all stages."""
+        return sum((counts.tally for counts in self.stages.values()), CallTally())
+
+    @property
+    def disclosures(self) -> tuple[str, ...]:
+        """What is said wherever results show, then the run's own notices; each once."""
+        always = (PRESCREEN_NOTICE, *([OFFLINE_NOTICE] if self.spec.model.provider == "offline" else []))
+        return tuple(dict.fromkeys((*always, *self.notices)))
+
+    def document(self) -> dict[str, Any]:
+        """The whole result as plain JSON values, as outputs/result.schema.json describes it."""
+        spec, usage = self.spec, self.tally.usage
+        return {
+            "run_id": self.run_id,
+            "status": self.status.value,
+            "provider": spec.model.provider,
+            "model": spec.model.model,
+            "requested": {name: getattr(spec, name) for name in _REQUESTED},
+            "results": [{**plain(final), "personalized_script": final.personalized_script} for final in self.results],
+            "ranking": self._ranking_document(),
+            "calls": {"total": self.tally.calls, "by_stage": {n.value: _calls(c) for n, c in self.stages.items()}},
+            "tokens": plain(usage),
+            "cost": plain(self.cost),
+            "timing": plain(self.timing),
+            "stages": {name.value: _progress(counts) for name, counts in self.stages.items()},
+            "skipped": {name.value: dict(reasons) for name, reasons in self.skipped.items()},
+            "scripts": [plain(script) for script in self.scripts],
+            "library": plain(self.library) if self.library else None,
+            "creator_profile": plain(spec.profile),
+            "completed_at": self.completed_at.isoformat() if self.completed_at else None,
+            "warnings": list(spec.warnings),
+            "notices": list(self.disclosures),
+            "out_dir": str(self.out_dir) if self.out_dir else None,
+        }
+
+    def _ranking_document(self) -> dict[str, Any] | None:
+        if self.ranking is None:
+            return None
+        hooks = {row.script_id: row.hook for row in self.table()}
+        rows = [{**plain(row), "hook": hooks[row.script_id]} for row in self.ranking.rows]
+        return {**plain(self.ranking), "rows": rows}
+
+    def table(self) -> list[TableRow]:
+        """One row per ranked script, best first; empty when the run ended before its ranking."""
+        scripts = {script.script_id: script for script in self.scripts}
+        finals = {final.script_id: final for final in self.results}
+        ranked = self.ranking.rows if self.ranking else ()
+        return [_table_row(row, scripts[row.script_id], finals.get(row.script_id)) for row in ranked]
+
+    def drafts(self) -> list[tuple[int | None, CandidateScript]]:
+        """The scripts that have no final text, each with its rank; best first, those without a rank last."""
+        ranks = {row.script_id: row.rank for row in self.ranking.rows} if self.ranking else {}
+        filmed = {final.script_id for final in self.results}
+        left = [(ranks.get(script.script_id), script) for script in self.scripts if script.script_id not in filmed]
+        return sorted(left, key=lambda draft: draft[0] or len(ranks) + 1)
+
+    def to_pandas(self) -> DataFrame:
+        """One row per ranked script, best first, columns as in TableRow. Raises InfrastructureError without pandas."""
+        try:
+            from pandas import DataFrame
+        except ImportError:
+            raise InfrastructureError(
+                "to_pandas() needs pandas, which is not installed here: pip install 'flair_ray[pandas]'."
+            ) from None
+        return DataFrame([asdict(row) for row in self.table()], columns=[f.name for f in fields(TableRow)])
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks; every text in it is escaped."""
+        head = "".join(f"<th>{name}</th>" for name in ("Rank", "Hook", "Score", "First choices"))
+        rows = "".join(
+            f'<tr><td>{row.rank}</td><td dir="auto" style="text-align:left">{escape(row.hook)}</td>'
+            f"<td>{row.vote_score:g}</td><td>{row.first_choices}</td></tr>"
+            for row in self.table()
+        )
+        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in (*self.disclosures, *self.spec.warnings))
+        caption = f"<p><b>Run {escape(self.run_id)}</b>: {self.status.value}, {len(self.results)} scripts ready</p>"
+        return f"<div>{caption}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+
+    def __repr__(self) -> str:
+        spent = "unknown cost" if self.cost.usd is None else f"${self.cost.usd:.2f}"
+        return (
+            f"<RunResult {self.run_id} {self.status.value}: {len(self.results)} results, "
+            f"{self.tally.calls} calls, {self.timing.pipeline_s:.1f} s, {spent}>"
+        )
+
+
+_REQUESTED = ("num_videos", "num_scripts", "num_personas", "top_n", "seed")
+
+
+def _calls(counts: StageCounts) -> dict[str, int]:
+    return {name: getattr(counts.tally, name) for name in CALL_COUNTS}
+
+
+def _progress(counts: StageCounts) -> dict[str, Any]:
+    return {name: getattr(counts, name) for name in ("status", "total", "completed", "skipped", "elapsed_s")}
+
+
+def _table_row(ranked: RankedScript, script: CandidateScript, final: FinalScript | None) -> TableRow:
+    return TableRow(
+        rank=ranked.rank,
+        script_id=ranked.script_id,
+        hook=final.hook if final else script.hook,
+        vote_score=ranked.score,
+        first_choices=ranked.first_choices,
+        mentions=ranked.mentions,
+        pairwise_wins=ranked.pairwise_wins,
+        pattern_used=script.pattern_used,
+        estimated_duration=script.estimated_duration,
+        personalized=bool(final and final.personalized),
+        text=final.personalized_script if final else script.text,
+    )

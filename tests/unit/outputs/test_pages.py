@@ -1,0 +1,167 @@
+"""The HTML pages: nothing of what they show becomes markup, they load nothing, and their pictures are right."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from flair_ray.outputs.pages import report_html, teleprompter_html
+from flair_ray.outputs.report import MATRIX_VOTERS, ranking_bars, stage_lines, vote_matrix
+from flair_ray.result import RunResult
+
+OWN_TAGS = frozenset(
+    """
+    html head meta title link style script body a header footer nav aside main section article div p span b br bdi
+    h1 h2 h3 h4 ul ol li dl dt dd figure figcaption blockquote time details summary table thead tbody tr th td small
+    svg rect text defs pattern g button output
+    """.split()  # noqa: SIM905  # shorter to read
+)
+VOID = frozenset({"meta", "link", "br"})
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, their attributes, its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.raw: dict[str, str] = {}
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> without a start"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("style", "script"):
+            self.raw[self.open[-1]] = self.raw.get(self.open[-1], "") + data
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+    @property
+    def policy(self) -> str:
+        return next(value for _, name, value in self.attributes if name == "content" and "default-src" in value)
+
+
+def pages(result: RunResult) -> list[Page]:
+    return [Page(report_html(result)), *(Page(teleprompter_html(final, 20.0)) for final in result.results)]
+
+
+def sha(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_hostile_text_stays_text(hostile: RunResult) -> None:
+    for page in pages(hostile):
+        assert page.tags.keys() <= OWN_TAGS
+        assert page.open == []
+        assert "<script>alert(1)</script></style></title>" in page.text
+        assert "{{ 7*7 }}" in page.text
+        assert not [name for _, name, _ in page.attributes if name.startswith("on") or name == "style"]
+    report, *prompters = pages(hostile)
+    assert report.tags["script"] == 0
+    assert {page.tags["script"] for page in prompters} == {1}
+
+
+def test_pages_load_nothing_and_run_only_their_own_script(result: RunResult) -> None:
+    for page in pages(result):
+        loads = [v for _, name, v in page.attributes if name in ("src", "href", "action", "srcset", "data")]
+        assert not [v for v in loads if re.match(r"[a-z]+:|//", v) and v != "data:,"]
+        assert "url(" not in page.raw["style"].replace("url(#", "")
+        assert "@import" not in page.raw["style"]
+        assert page.policy.startswith("default-src 'none'")
+        assert f"style-src 'sha256-{sha(page.raw['style'])}'" in page.policy
+        assert ("script-src" in page.policy) == ("script" in page.raw)
+        if "script" in page.raw:
+            assert f"script-src 'sha256-{sha(page.raw['script'])}'" in page.policy
+
+
+def test_links_of_the_report_lead_somewhere(result: RunResult) -> None:
+    page = Page(report_html(result))
+    ids = {value for _, name, value in page.attributes if name == "id"}
+    anchors = {value[1:] for _, name, value in page.attributes if name == "href" and value.startswith("#")}
+    assert anchors <= ids
+    assert len(ids) == sum(name == "id" for _, name, _ in page.attributes)
+
+
+def test_the_report_shows_each_script_in_both_versions(result: RunResult) -> None:
+    page = Page(report_html(result))
+    for final in result.results:
+        for shown in (final.hook, final.original_script.hook, final.video_prompt, final.shots[0].visual):
+            assert " ".join(shown.split()) in page.text
+    assert "Original text, not personalised" in page.text
+    assert "Still mentions a topic to avoid: pesticides." in page.text
+    assert "2 × The answer was cut off at the token limit, twice." in page.text
+    assert "no engagement numbers" in page.text
+    assert page.tags["svg"] > len(result.scripts)
+
+
+def test_pages_of_runs_that_ended_early_are_whole(partial: RunResult) -> None:
+    for page in pages(partial):
+        assert page.open == []
+        assert "None" not in page.text
+
+
+def test_a_bar_is_as_long_as_its_score(result: RunResult) -> None:
+    bars = ranking_bars(result)
+    longest = bars[0].row.vote_score
+    for bar in bars:
+        assert sum(s.width for s in bar.segments) == pytest.approx(100 * bar.row.vote_score / longest, abs=0.1)
+        assert [s.x for s in bar.segments] == sorted(s.x for s in bar.segments)
+
+
+def test_the_matrix_holds_every_vote_and_groups_like_minds(result: RunResult) -> None:
+    matrix = vote_matrix(result)
+    points = Counter[int]()
+    for voter in matrix:
+        assert sorted(vote.points for vote in voter.votes) == [1, 2, 3, 4, 5]
+        points.update({vote.column: vote.points for vote in voter.votes})
+    assert {row.rank - 1: row.vote_score for row in result.table() if row.vote_score} == points
+    favourites = [voter.votes[0].column for voter in matrix]
+    assert favourites == sorted(favourites)
+
+
+def test_a_large_electorate_is_cut_and_said(make_result: Callable[..., RunResult]) -> None:
+    result = make_result(scripts=6, personas=MATRIX_VOTERS + 50)
+    assert len(vote_matrix(result)) == MATRIX_VOTERS
+    assert f"The first {MATRIX_VOTERS} of {MATRIX_VOTERS + 50} are drawn" in Page(report_html(result)).text
+
+
+def test_stage_lines_tell_used_from_skipped(result: RunResult) -> None:
+    lines = stage_lines(result)
+    assert [line.title for line in lines] == ["Analyze", "Aggregate", "Generate", "Vote", "Rank", "Personalize"]
+    assert (lines[0].used, lines[0].skipped, lines[0].total) == (97, 3, 100)
+    assert lines[0].reasons[0] == ("The answer was cut off at the token limit, twice.", 2)
+    assert lines[0].share == 100.0
+
+
+def test_unknown_cost_is_not_zero(result: RunResult, hostile: RunResult) -> None:
+    assert "Spend unknown" in Page(report_html(hostile)).text
+    assert "Spend $0.00" in Page(report_html(result)).text
+    cheap = replace(result, cost=replace(result.cost, usd=0.0123))
+    assert "Spend $0.0123" in Page(report_html(cheap)).text
