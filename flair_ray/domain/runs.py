@@ -89,6 +89,8 @@ class RunSnapshot:
     created_at_ms: int
     current_stage: StageName | None = None
     stages: Mapping[StageName, StageCounts] = field(default_factory=dict)
+    begun_at_ms: int | None = None
+    """When the first stage began."""
     finished_at_ms: int | None = None
     error: str | None = None
     exit_code: int = 0

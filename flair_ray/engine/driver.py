@@ -29,7 +29,15 @@ from flair_ray.domain.work import Done, Skipped
 from flair_ray.engine.loading import Outcomes, keep_outputs, load_state
 from flair_ray.engine.plan import PLAN, MapStep, Step
 from flair_ray.engine.state import RunState
-from flair_ray.errors import FlairError, InfrastructureError, RunConflict, ShardLost, StageFailed
+from flair_ray.errors import (
+    FlairError,
+    InfrastructureError,
+    LeaseLost,
+    RunConflict,
+    ShardLost,
+    StageFailed,
+    StoreUnavailable,
+)
 from flair_ray.ports import Executor, Lease, Lost, RunStore, StageJob
 
 log = logging.getLogger(__name__)
@@ -104,14 +112,13 @@ class Driver:
                     await self._do(step, state, lease, retry_skipped=before.status is RunStatus.FAILED)
             draft = EventDraft(EventName.PIPELINE_COMPLETE, {"run_id": lease.run_id, "result_count": len(state.finals)})
             await self._store.finish(lease, RunStatus.COMPLETED, draft)
-        except InfrastructureError as err:
-            if not isinstance(err, ShardLost):
-                raise  # Redis or the lease: nothing can be written about it, the run stays open
-            return await self._failed(lease, err)
-        except RunConflict:
-            raise
+        except (LeaseLost, StoreUnavailable, RunConflict):
+            raise  # nothing can, or may, be written about the run: it stays open
         except FlairError as err:
             return await self._failed(lease, err)
+        except Exception as err:  # a bug of ours must not leave a run that never ends
+            await self._failed(lease, InfrastructureError(f"An unexpected {type(err).__name__}; see the log."))
+            raise
         return RunStatus.COMPLETED
 
     async def _failed(self, lease: Lease, err: FlairError) -> RunStatus:
@@ -202,8 +209,9 @@ def _narrowed(job: StageJob, items: Sequence[tuple[ItemId, object]]) -> StageJob
     return replace(job, items=tuple(items))
 
 
-async def _stop(task: asyncio.Task[object] | asyncio.Task[RunStatus] | asyncio.Task[None]) -> None:
-    if not task.done():
-        task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, FlairError):
-        await task
+async def _stop(task: asyncio.Task[None] | asyncio.Task[RunStatus]) -> None:
+    """End a task without hearing what it has to say."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # heard elsewhere, or of no interest any more

@@ -12,15 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    NodeDiedError,
+    RayError,
+    RaySystemError,
+    WorkerCrashedError,
+)
 
 from flair_ray.domain.ids import digest
-from flair_ray.engine.ray_worker import Fatal, ShardHost, ToolKit, run_shard_task
+from flair_ray.domain.runs import ModelChoice
+from flair_ray.engine.ray_worker import Fatal, ShardHost, ToolKit, run_shard_task, warm_worker
 from flair_ray.engine.shard import split
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.ports import Delivered, Lost, StageJob
@@ -45,13 +55,24 @@ class RayExecutor:
     def __init__(self, kit: ToolKit, version: str) -> None:
         self._kit = kit
         self._version = version
-        self._task = ray.remote(run_shard_task).options(num_cpus=SHARD_CPUS, num_returns="streaming", max_retries=0)
+        self._task = ray.remote(num_cpus=SHARD_CPUS, num_returns="streaming", max_retries=0)(run_shard_task)
+
+    async def warm(self, model: ModelChoice) -> None:
+        """Have as many workers as a default stage uses import what they need and open their clients.
+
+        It takes a second or so that the first stage would wait for otherwise.
+        """
+        task = ray.remote(num_cpus=SHARD_CPUS, max_retries=0)(warm_worker)
+        await asyncio.gather(*(task.remote(self._kit, model) for _ in range(shard_count(2 * ITEMS_PER_SHARD))))
 
     async def map(self, job: StageJob) -> AsyncIterator[Delivery]:
+        start = self._start_resident if len(job.items) < SMALL_JOB else self._start_task
         shards = split(job, 1 if len(job.items) < SMALL_JOB else shard_count(len(job.items)))
         queue: asyncio.Queue[Any] = asyncio.Queue()
         readers = [
-            asyncio.create_task(self._read(shard, f"{job.stage.value} {i + 1}/{len(shards)}", queue))
+            asyncio.create_task(
+                self._read(shard, partial(start, shard, f"{job.stage.value} {i + 1}/{len(shards)}"), queue)
+            )
             for i, shard in enumerate(shards)
         ]
         try:
@@ -62,6 +83,8 @@ class RayExecutor:
                     running -= 1
                 elif isinstance(delivery, Fatal):
                     raise delivery.error
+                elif isinstance(delivery, Exception):
+                    raise delivery  # a bug of ours: a task that could not be sent, an answer that is no FlairError
                 else:
                     yield delivery
         finally:
@@ -69,28 +92,32 @@ class RayExecutor:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
 
-    async def _read(self, shard: StageJob, name: str, queue: asyncio.Queue[Any]) -> None:
+    async def _read(self, shard: StageJob, start: Callable[[], Any], queue: asyncio.Queue[Any]) -> None:
         missing = {item_id for item_id, _ in shard.items}
-        stream = self._start(shard, f"{name} {shard.run_id[:8]}")
+        stream: Any = None
         try:
+            stream = start()
             async for ref in stream:
                 delivery = await ref
                 if isinstance(delivery, Delivered):
                     missing.discard(delivery.item_id)
                 queue.put_nowait(delivery)
-        except RayError as err:
+        except (WorkerCrashedError, ActorDiedError, ActorUnavailableError, NodeDiedError, RaySystemError) as err:
             queue.put_nowait(Lost(tuple(sorted(missing)), type(err).__name__))
+        except Exception as err:
+            queue.put_nowait(err)
         finally:
-            # Dropping a generator does not end its task.
-            with suppress(RayError, ValueError):
-                ray.cancel(stream)
+            if stream is not None:  # dropping a generator does not end its task
+                with suppress(RayError, ValueError, TypeError):
+                    ray.cancel(stream)
             queue.put_nowait(_END)
 
-    def _start(self, shard: StageJob, name: str) -> Any:
-        if len(shard.items) < SMALL_JOB:
-            host = resident(int(digest(shard.run_id), 16) % RESIDENTS, self._version)
-            return host.run.options(num_returns="streaming", name=name).remote(shard, self._kit)
-        return self._task.options(name=name).remote(shard, self._kit)
+    def _start_task(self, shard: StageJob, name: str) -> Any:
+        return self._task.options(name=f"{name} {shard.run_id[:8]}").remote(shard, self._kit)
+
+    def _start_resident(self, shard: StageJob, name: str) -> Any:
+        host = resident(int(digest(shard.run_id), 16) % RESIDENTS, self._version)
+        return host.run.options(num_returns="streaming", name=f"{name} {shard.run_id[:8]}").remote(shard, self._kit)
 
     async def close(self) -> None:
         """Nothing to do: tasks end with their generators, residents are the cluster's."""
@@ -128,6 +155,7 @@ def connect_ray(address: str | None, *, dashboard: bool = False) -> None:
 
     Raises ClusterUnavailable naming the address.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local: dict[str, Any] = {"include_dashboard": dashboard, "object_store_memory": 150 * 1024**2}
     try:
         ray.init(

@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
+from flair_ray.domain.runs import ModelChoice
 from flair_ray.engine.shard import Tools, run_shard
 from flair_ray.errors import FlairError
 from flair_ray.ports import Delivered, StageJob
@@ -56,6 +57,12 @@ def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Delivered | Fatal]:
         loop.run_until_complete(deliveries.aclose())
 
 
+def warm_worker(kit: ToolKit, model: ModelChoice) -> None:
+    """Make this process's tools and the model's client before they are needed."""
+    tools = _persistent_loop().run_until_complete(_tools_of(kit))
+    tools.provider_for(model)
+
+
 async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
     """The same for an event loop that runs already."""
     shard = run_shard(job, await _tools_of(kit))
@@ -86,7 +93,7 @@ def _persistent_loop() -> asyncio.AbstractEventLoop:
 
 async def _tools_of(kit: ToolKit) -> Tools:
     if kit.key not in _tools:
-        while len(_tools) >= KEPT_TOOLS:
-            await _tools.pop(next(iter(_tools))).close()
+        if len(_tools) >= KEPT_TOOLS:
+            _tools.pop(next(iter(_tools)))  # another shard may still be using it: it closes when collected
         _tools[kit.key] = await kit.build()
     return _tools[kit.key]

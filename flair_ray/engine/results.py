@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.runs import RunSnapshot
 from flair_ray.engine.loading import load_state
 from flair_ray.ports import RunStore
-from flair_ray.result import Cost, RunResult, Timing
+from flair_ray.result import OFFLINE_NOTICE, PRESCREEN_NOTICE, Cost, RunResult, Timing
 
 FREE = {"offline": "no language model was used"}
 
@@ -18,11 +17,12 @@ async def gather_result(
     store: RunStore,
     run_id: RunId,
     *,
-    startup_s: float | None = None,
-    notices: tuple[str, ...] = (),
-    out_dir: Path | None = None,
+    begun_s: float | None = None,
 ) -> RunResult:
-    """Everything the run has. Raises RunNotFound."""
+    """Everything the run has. Raises RunNotFound.
+
+    ``begun_s``, seconds since the epoch, is when somebody began to wait for this run.
+    """
     snapshot = await store.snapshot(run_id)
     state = await load_state(store, run_id)
     finished = snapshot.finished_at_ms
@@ -40,17 +40,20 @@ async def gather_result(
         results=state.finals if state.has(StageName.S6) else (),
         skipped=state.skipped,
         stages=snapshot.stages,
-        timing=_timing(snapshot, startup_s),
+        timing=_timing(snapshot, begun_s),
         cost=_cost(snapshot),
         completed_at=datetime.fromtimestamp(finished / 1000, UTC) if finished else None,
-        out_dir=out_dir,
-        notices=notices,
+        out_dir=None,
+        notices=(PRESCREEN_NOTICE, *((OFFLINE_NOTICE,) if state.spec.model.provider in FREE else ())),
     )
 
 
-def _timing(snapshot: RunSnapshot, startup_s: float | None) -> Timing:
+def _timing(snapshot: RunSnapshot, begun_s: float | None) -> Timing:
     per_stage = {name.value: c.elapsed_s for name, c in snapshot.stages.items() if c.elapsed_s is not None}
-    return Timing(startup_s, round(sum(per_stage.values()), 3), per_stage)
+    begun, finished = snapshot.begun_at_ms, snapshot.finished_at_ms
+    pipeline_s = (finished - begun) / 1000 if begun and finished else sum(per_stage.values())
+    startup_s = round(begun / 1000 - begun_s, 3) if begun and begun_s else None
+    return Timing(startup_s, round(pipeline_s, 3), per_stage)
 
 
 def _cost(snapshot: RunSnapshot) -> Cost:

@@ -8,10 +8,11 @@ what was paid for is safe even if the shard, its node or its driver dies in the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 
 from flair_ray.domain.ids import ItemId
+from flair_ray.domain.runs import ModelChoice
 from flair_ray.domain.work import Done, Skipped
 from flair_ray.engine.asking import Asker, Patience
 from flair_ray.engine.plan import MAP_STAGES
@@ -23,14 +24,11 @@ from flair_ray.ports import Clock, Delivered, Provider, RunStore, StageJob
 class Tools:
     """What a worker process keeps between shards: one HTTP client, one Redis pool."""
 
-    provider: Provider
+    provider_for: Callable[[ModelChoice], Provider]
+    """The same provider for the same model, every time."""
     store: RunStore
     patience: Patience
     clock: Clock
-
-    async def close(self) -> None:
-        await self.provider.close()
-        await self.store.close()
 
 
 async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered, None]:
@@ -38,7 +36,7 @@ async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered, No
 
     Closing the iterator cancels what is still running.
     """
-    asker = Asker(tools.provider, InFlightLimiter(job.max_in_flight), tools.patience, tools.clock)
+    asker = Asker(tools.provider_for(job.model), InFlightLimiter(job.max_in_flight), tools.patience, tools.clock)
     tasks = [asyncio.create_task(_one(job, item_id, item, asker, tools.store)) for item_id, item in job.items]
     try:
         for finished in asyncio.as_completed(tasks):

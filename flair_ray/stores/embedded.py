@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import redis
 from redis.backoff import NoBackoff
@@ -45,17 +44,14 @@ class EmbeddedServer:
         self._users: int | None = None
         self.url = f"unix://{socket_path(self._dir)}"
 
-    def __enter__(self) -> EmbeddedServer:
+    def open(self) -> None:
+        """Join the server, starting it if it does not run. Raises StoreUnavailable."""
         _make_private(self._dir)
         with _locked(self._dir / "start.lock"):
             self._users = os.open(self._dir / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
             fcntl.flock(self._users, fcntl.LOCK_SH)
             if not _answers(self._dir):
                 _start(self._dir)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
 
     def close(self) -> None:
         """Leave; the last one out stops the server. A second call does nothing."""

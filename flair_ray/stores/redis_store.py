@@ -24,7 +24,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -65,6 +65,18 @@ def connect(url: str) -> Redis:
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
     return Redis.from_pool(pool)
+
+
+async def ping(url: str) -> bool:
+    """Whether a server answers there, tried once: a wrong address must not take half a minute to show."""
+    try:
+        async with Redis.from_url(
+            url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0)
+        ) as probe:
+            await probe.ping()
+    except (RedisError, ValueError, OSError):
+        return False
+    return True
 
 
 class RedisRunStore:
@@ -344,7 +356,7 @@ def _snapshot(
     spec: RunSpec,
 ) -> RunSnapshot:
     stage = run.get("stage")
-    finished = run.get("finished_ms")
+    begun, finished = run.get(f"begun:{StageName.S1.value}"), run.get("finished_ms")
     return RunSnapshot(
         run_id=run_id,
         status=RunStatus(run["status"]),
@@ -355,6 +367,7 @@ def _snapshot(
             name: _stage_counts(name, run, tally, done)
             for name, tally, done in zip(StageName, tallies, completed, strict=True)
         },
+        begun_at_ms=int(begun) if begun else None,
         finished_at_ms=int(finished) if finished else None,
         error=run.get("error"),
         exit_code=int(run.get("exit_code", 0)),

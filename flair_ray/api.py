@@ -1,0 +1,208 @@
+"""The studio as a library: one call from videos and a profile to ranked scripts.
+
+    result = flair_ray.run(videos="my_videos/", profile="me.json")
+    result.to_pandas()
+
+The command line goes through the same functions: read and check everything, record the run, drive it, write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from flair_ray import data
+from flair_ray.config import Settings, load_settings
+from flair_ray.domain.events import Event
+from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.videos import Video
+from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.results import gather_result
+from flair_ray.inputs import read_personas, read_profile, read_videos
+from flair_ray.outputs import write_outputs
+from flair_ray.ports import RunStore
+from flair_ray.result import RunResult
+from flair_ray.wiring import Choice, Studio, choose_model, open_studio
+
+T = TypeVar("T")
+Listener = Callable[[Event], None]
+POLL_MS = 250
+"""How long a listener waits for news before it looks whether the run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run may be asked for; every field has a default that works."""
+
+    videos: str | Path | Sequence[Video] | None = None
+    """A file or folder, or the videos themselves; None: the synthetic sample library."""
+    profile: str | Path | CreatorProfile | None = None
+    personas: str | Path | Sequence[Persona] | None = None
+    provider: str | None = None
+    model: str | None = None
+    base_url: str | None = None
+    num_videos: int = 100
+    num_scripts: int = 20
+    num_personas: int = 42
+    top_n: int = 10
+    seed: int = 7
+    max_in_flight: int | None = None
+    out_dir: str | Path | None = None
+    """Where to write; None: the run's folder under the data directory."""
+    address: str | None = None
+    """A Ray cluster to join; None: a local one that lives as long as the run."""
+
+
+def run(
+    videos: str | Path | Sequence[Video] | None = None, *, progress: Listener | None = None, **options: object
+) -> RunResult:
+    """One run, from start to end; see RunOptions for the options. Works in a notebook, too.
+
+    Raises InputError, ProviderError or InfrastructureError when the run could not be made; a run that failed
+    or was cancelled comes back as a result whose ``status`` says so.
+    """
+    return _blocking(arun(videos, progress=progress, **options))
+
+
+async def arun(
+    videos: str | Path | Sequence[Video] | None = None, *, progress: Listener | None = None, **options: object
+) -> RunResult:
+    """The same for code that runs an event loop of its own."""
+    chosen = RunOptions(videos=videos, **options)  # type: ignore[arg-type]  # unknown names raise TypeError
+    settings = load_settings()
+    choice, order = make_order(chosen, settings)
+    begun_s = time.time()
+    async with open_studio(settings, choice, chosen.address) as studio:
+        run_id = await submit(studio, order, settings)
+        return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s)
+
+
+def make_order(options: RunOptions, settings: Settings) -> tuple[Choice, Order]:
+    """Everything that was asked for, read and checked; nothing is started and nothing written.
+
+    Raises InputError naming the file and the record, and MissingKey.
+    """
+    choice = choose_model(options.provider, options.model, options.base_url)
+    order = Order(
+        profile=_profile(options.profile),
+        videos=_videos(options.videos, settings),
+        personas=_personas(options.personas),
+        model=choice.model,
+        num_videos=options.num_videos,
+        num_scripts=options.num_scripts,
+        num_personas=options.num_personas,
+        top_n=options.top_n,
+        seed=options.seed,
+        max_in_flight=options.max_in_flight,
+    )
+    prepare(order, settings)
+    return choice, order
+
+
+async def submit(studio: Studio, order: Order, settings: Settings, run_id: RunId | None = None) -> RunId:
+    """Record a run. It is not driven yet."""
+    spec, inputs = prepare(order, settings)
+    run_id = run_id or new_run_id()
+    await studio.store.create(run_id, spec, inputs, first_event(run_id, spec))
+    return run_id
+
+
+async def carry_out(
+    studio: Studio,
+    run_id: RunId,
+    settings: Settings,
+    out_dir: str | Path | None = None,
+    progress: Listener | None = None,
+    begun_s: float | None = None,
+) -> RunResult:
+    """Drive a recorded run to its end, telling ``progress`` every event, and write its outputs.
+
+    ``begun_s`` is when the wait began, seconds since the epoch, for the startup time.
+    """
+    driving = asyncio.create_task(studio.driver.drive(run_id))
+    try:
+        if progress:
+            await follow(studio.store, run_id, progress, driving)
+        await driving
+    finally:
+        driving.cancel()
+        await asyncio.gather(driving, return_exceptions=True)
+    result = await gather_result(studio.store, run_id, begun_s=begun_s)
+    return keep(result, settings, out_dir)
+
+
+async def follow(store: RunStore, run_id: RunId, tell: Listener, driving: asyncio.Task[object] | None = None) -> None:
+    """Tell every event of a run's log, from the first on, until nothing more can come.
+
+    That is when ``driving`` has ended; without it, when the run is in a terminal state.
+    """
+    after = "0"
+    while True:
+        ended = driving.done() if driving else (await store.snapshot(run_id)).status.terminal
+        news = await store.events(run_id, after, block_ms=None if ended else POLL_MS)
+        for event in news:
+            tell(event)
+            after = event.event_id
+        if ended and not news:
+            return
+
+
+def keep(result: RunResult, settings: Settings, out_dir: str | Path | None = None) -> RunResult:
+    """Write a run's outputs, by default to its folder under the data directory."""
+    folder = Path(out_dir) if out_dir else settings.data_dir / "runs" / result.run_id
+    placed = replace(result, out_dir=folder)
+    write_outputs(placed, folder)
+    return placed
+
+
+def _videos(given: str | Path | Sequence[Video] | None, settings: Settings) -> tuple[Video, ...]:
+    if given is None:
+        return data.sample_videos()
+    if isinstance(given, str | Path):
+        return read_videos(Path(given), max_transcript_bytes=settings.max_transcript_bytes).videos
+    return tuple(given)
+
+
+def _profile(given: str | Path | CreatorProfile | None) -> CreatorProfile:
+    if given is None:
+        return data.sample_profiles()[0].profile
+    return given if isinstance(given, CreatorProfile) else read_profile(Path(given))
+
+
+def _personas(given: str | Path | Sequence[Persona] | None) -> tuple[Persona, ...]:
+    if given is None:
+        return data.sample_personas()
+    return read_personas(Path(given)) if isinstance(given, str | Path) else tuple(given)
+
+
+def _blocking(work: Awaitable[T]) -> T:
+    """Wait for ``work`` from plain code. A notebook has a loop running already, so it gets a thread."""
+
+    async def main() -> T:
+        return await work
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())
+    answers: list[T] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            answers.append(asyncio.run(main()))
+        except BaseException as err:  # carried over to the caller's thread
+            errors.append(err)
+
+    thread = threading.Thread(target=target, name="flair-run")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return answers[0]

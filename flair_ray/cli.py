@@ -1,0 +1,356 @@
+"""The `flair` command. Standard output carries results, standard error everything else; exit codes say
+whose move it is: 0 done, 2 bad input, 3 provider, 4 infrastructure, 130 interrupted or cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from flair_ray.errors import FlairError
+
+if TYPE_CHECKING:
+    from flair_ray.config import Settings
+    from flair_ray.domain.events import Event
+    from flair_ray.domain.ids import RunId
+    from flair_ray.result import RunResult
+    from flair_ray.wiring import OpenStore, Studio
+
+T = TypeVar("T")
+BEGUN_S = time.time() - time.process_time()
+"""When the command began: until here it has only been importing, which is all CPU time."""
+app = typer.Typer(
+    name="flair",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""From a creator's profile and a folder of viral videos to ten ranked, personalised scripts.
+
+Start with `flair run`: it needs no key, no file and no server. Then give it your own: `flair run --videos
+my_videos/ --profile me.json`.""",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster to join. Default: a local one, for this run."),
+]
+OutDir = Annotated[
+    Path | None, typer.Option("--out", help="Where to write. Default: the run's folder in the data directory.")
+]
+RunArg = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `flair runs` prints it.")]
+
+out = Console()
+err = Console(stderr=True)
+
+
+@app.command()
+def run(
+    videos: Annotated[
+        Path | None,
+        typer.Option(
+            help="A yt-dlp folder, CSV, JSON, JSONL, Parquet, or transcripts (.txt, "
+            ".srt, .vtt). Default: the synthetic sample library."
+        ),
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="A creator profile (JSON). Default: the first sample profile.")
+    ] = None,
+    personas: Annotated[
+        Path | None,
+        typer.Option(help="A panel of your own (JSON or CSV). Default: 100 synthetic viewers to choose from."),
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Who answers: offline, openai. Default: offline, or openai with --base-url.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The provider's model.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="An OpenAI-compatible server: vLLM, Ollama, llama.cpp, a gateway.")
+    ] = None,
+    num_videos: Annotated[int, typer.Option(help="Videos to analyze.")] = 100,
+    num_scripts: Annotated[int, typer.Option(help="Scripts to write.")] = 20,
+    num_personas: Annotated[int, typer.Option(help="Simulated viewers who vote.")] = 42,
+    top_n: Annotated[int, typer.Option(help="Best scripts to personalise.")] = 10,
+    max_in_flight: Annotated[
+        int | None, typer.Option(help="Model calls at once. Default: the provider's limit, else 29.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Same seed, same choices: themes, orders, labels, the offline provider.")
+    ] = 7,
+    out_dir: OutDir = None,
+    as_json: Json = False,
+    address: Address = None,
+) -> None:
+    """Make scripts: analyze videos, find patterns, write, vote, rank, personalise."""
+    from flair_ray.api import RunOptions, make_order, submit
+    from flair_ray.wiring import open_studio
+
+    options = RunOptions(
+        videos, profile, personas, provider, model, base_url,
+        num_videos, num_scripts, num_personas, top_n, seed, max_in_flight, out_dir, address,
+    )  # fmt: skip
+    settings = _settings()
+    choice, order = make_order(options, settings)
+
+    async def work() -> RunResult:
+        async with open_studio(settings, choice, address) as studio:
+            run_id = await submit(studio, order, settings)
+            return await _watched(studio, run_id, settings, out_dir)
+
+    _finish(_run(work()), as_json)
+
+
+@app.command()
+def resume(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False, address: Address = None) -> None:
+    """Go on with a run that was interrupted, failed or cancelled. What was paid for is not paid again."""
+    from flair_ray.domain.ids import RunId
+    from flair_ray.wiring import choose_model, open_store, open_studio
+
+    settings = _settings()
+
+    async def work() -> RunResult:
+        async with open_store(settings) as opened:
+            wanted = (await opened.store.spec(RunId(run_id))).model
+        choice = choose_model(wanted.provider, wanted.model, wanted.base_url)
+        async with open_studio(settings, choice, address) as studio:
+            return await _watched(studio, RunId(run_id), settings, out_dir)
+
+    _finish(_run(work()), as_json)
+
+
+@app.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(help="What you would give to `flair run --videos`.")], as_json: Json = False
+) -> None:
+    """Look at a collection of videos: what was found, what is usable, what is skipped and why."""
+    from flair_ray.inputs import read_videos
+    from flair_ray.terminal.tables import ingest_table
+
+    report = read_videos(path, max_transcript_bytes=_settings().max_transcript_bytes).to_dict()
+    _print(report, as_json) if as_json else out.print(ingest_table(report))
+
+
+@app.command()
+def runs(as_json: Json = False) -> None:
+    """List the runs of this data directory, oldest first."""
+    from flair_ray.terminal.tables import run_row, runs_table
+
+    async def work() -> None:
+        async with _opened() as opened:
+            found = await opened.store.runs()
+        _print({"runs": [run_row(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
+
+    _run(work())
+
+
+@app.command()
+def tail(
+    run_id: RunArg, as_json: Annotated[bool, typer.Option("--json", help="One event per line, as JSON.")] = False
+) -> None:
+    """Follow a run from its first event to its last, from any terminal."""
+    from flair_ray.api import follow
+    from flair_ray.domain.ids import RunId
+
+    async def work() -> None:
+        async with _opened() as opened:
+            snapshot = await opened.store.snapshot(RunId(run_id))
+            with nullcontext(_print_event) if as_json else _view(out) as tell:
+                await follow(opened.store, snapshot.run_id, tell)
+
+    _run(work())
+
+
+@app.command()
+def cancel(run_id: RunArg, as_json: Json = False) -> None:
+    """Stop a run. What it has is kept: `flair export` writes it, `flair resume` goes on."""
+    from flair_ray.domain.ids import RunId
+
+    async def work() -> str:
+        async with _opened() as opened:
+            await opened.store.request_cancel(RunId(run_id))
+            return (await opened.store.snapshot(RunId(run_id))).status.value
+
+    status = _run(work())
+    _print(
+        {"run_id": run_id, "status": status, "cancel_requested": True},
+        as_json,
+        f"Run {run_id} stops within a second or two.",
+    )
+
+
+@app.command()
+def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> None:
+    """Write a run's files again: report, scripts, ballots, captions, ZIP. Works on unfinished runs too."""
+    from flair_ray.api import keep
+    from flair_ray.domain.ids import RunId
+    from flair_ray.engine.results import gather_result
+
+    settings = _settings()
+
+    async def work() -> RunResult:
+        async with _opened(settings) as opened:
+            return keep(await gather_result(opened.store, RunId(run_id)), settings, out_dir)
+
+    result = _run(work())
+    _print(
+        {"run_id": run_id, "status": result.status.value, "out_dir": str(result.out_dir)},
+        as_json,
+        f"Wrote {result.out_dir}",
+    )
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check this machine: Python, Redis, Ray, keys, disk. Says what to do about what is missing."""
+    from flair_ray.doctor import examine
+    from flair_ray.domain.codec import plain
+    from flair_ray.terminal.tables import doctor_table
+
+    checks = _run(examine(_settings()))
+    fit = all(c.ok is not False for c in checks)
+    _print({"ok": fit, "checks": [plain(c) for c in checks]}, as_json) if as_json else out.print(doctor_table(checks))
+    raise typer.Exit(0 if fit else 4)
+
+
+@app.command()
+def down(as_json: Json = False, address: Address = None) -> None:
+    """End what `flair` left running: the embedded Redis of this data directory, our actors on a cluster."""
+    from flair_ray.stores.embedded import stop_embedded
+
+    stopped = ["embedded Redis"] if stop_embedded(_settings().data_dir) else []
+    if address:
+        from flair_ray.engine.ray_executor import connect_ray, end_residents
+
+        connect_ray(address)
+        stopped += end_residents()
+    _print({"stopped": stopped}, as_json, f"Stopped: {', '.join(stopped) or 'nothing was running'}.")
+
+
+@app.command("mock-llm")
+def mock_llm(
+    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8089,
+    latency_s: Annotated[float, typer.Option(help="Seconds an answer takes.")] = 1.0,
+    jitter: Annotated[float, typer.Option(help="Share of the latency, up and down.")] = 0.0,
+    tail: Annotated[str, typer.Option(help="SHARE:FACTOR, e.g. 0.05:10: 5 % of calls take ten times as long.")] = "0:1",
+    max_in_flight: Annotated[int | None, typer.Option(help="More at once are refused with 429.")] = None,
+    rpm: Annotated[int | None, typer.Option(help="Requests a minute; more are refused with 429.")] = None,
+    fail: Annotated[float, typer.Option(help="Share of calls answered with 500.")] = 0.0,
+    malformed: Annotated[float, typer.Option(help="Share of answers that are not the schema.")] = 0.0,
+    seed: int = 7,
+) -> None:
+    """Run a local stand-in for a model's server: OpenAI's protocol, made-up answers, real limits."""
+    from flair_ray.testing.mock_llm import main as mock_main
+
+    options: dict[str, object] = {
+        "port": port, "latency-s": latency_s, "jitter": jitter, "tail": tail, "max-in-flight": max_in_flight,
+        "rpm": rpm, "fail": fail, "malformed": malformed, "seed": seed,
+    }  # fmt: skip
+    mock_main([f"--{name}={value}" for name, value in options.items() if value is not None])
+
+
+def main() -> None:
+    """Entry point: every deliberate error becomes one message and its exit code."""
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except FlairError as error:
+        _fail(str(error), error.exit_code)
+
+
+def _settings() -> Settings:
+    from flair_ray.config import load_settings
+
+    settings = load_settings()
+    logging.getLogger("flair_ray").setLevel(settings.log_level)
+    return settings
+
+
+@asynccontextmanager
+async def _opened(settings: Settings | None = None) -> AsyncIterator[OpenStore]:
+    from flair_ray.wiring import open_store
+
+    async with open_store(settings or _settings()) as opened:
+        yield opened
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; Ctrl-C and SIGTERM let it close what it opened first."""
+
+    async def guarded() -> T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # we are inside one
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(guarded())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _fail(
+            "Interrupted. What was recorded is kept: `flair runs` lists the run, `flair resume` goes on with it.", 130
+        )
+
+
+async def _watched(studio: Studio, run_id: RunId, settings: Settings, out_dir: Path | None) -> RunResult:
+    from flair_ray.api import carry_out
+
+    with _view(err) as tell:
+        return await carry_out(studio, run_id, settings, out_dir, tell, BEGUN_S)
+
+
+def _view(console: Console) -> AbstractContextManager[Callable[[Event], None]]:
+    from flair_ray.terminal.live import watch
+
+    return watch(console)
+
+
+def _finish(result: RunResult, as_json: bool) -> None:
+    """Show a result and leave with its exit code."""
+    from flair_ray.terminal.tables import ranking_table
+
+    if as_json:
+        _print(result.document(), as_json)
+    else:
+        for notice in (*result.spec.warnings, *result.notices):
+            out.print(notice, style="dim", markup=False, highlight=False)
+        if result.ranking:
+            out.print(ranking_table(result))
+        out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)
+    if result.error:
+        _say(result.error)
+    raise typer.Exit(result.exit_code)
+
+
+def _print(document: dict[str, Any], as_json: bool, text: str = "") -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    else:
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_event(event: Event) -> None:
+    from flair_ray.domain.codec import plain
+
+    sys.stdout.write(json.dumps(plain(event), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _say(message: str) -> None:
+    err.print(f"flair: {message}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    if "--json" in sys.argv:
+        _print({"run_id": None, "status": "failed", "error": message, "exit_code": exit_code}, as_json=True)
+    _say(message)
+    sys.exit(exit_code)

@@ -1,0 +1,174 @@
+"""The only place where concrete adapters are chosen: which Redis, which Ray, which model.
+
+choose_model ── which provider and model a run uses
+open_store ──── a Redis by URL, or the embedded server of the data directory
+worker_tools ── what a worker process needs, built there
+open_studio ─── a store, Ray and a driver: everything to carry runs out
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+
+from flair_ray import __version__
+from flair_ray.config import KEY_NAMES, Account, Settings, load_account
+from flair_ray.domain.ids import digest
+from flair_ray.domain.runs import ModelChoice
+from flair_ray.engine.asking import Patience
+from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.order import answers_version
+from flair_ray.engine.ray_worker import ToolKit
+from flair_ray.engine.shard import Tools
+from flair_ray.errors import InputError, MissingKey, StoreUnavailable
+from flair_ray.flow.clock import SystemClock
+from flair_ray.ports import Provider
+from flair_ray.stores.embedded import EmbeddedServer
+from flair_ray.stores.redis_store import RedisRunStore, connect, ping
+
+OFFLINE = "offline"
+DEFAULT_MODELS = {OFFLINE: "offline-heuristic", "openai": "gpt-5-mini"}
+"""Every provider, with the model it uses when none is named."""
+IN_FLIGHT = 29
+"""Calls in flight at once where nobody has said: what a first-tier account stands without refusing."""
+
+Accounts = Mapping[str, Account]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A model with the account that pays for it."""
+
+    model: ModelChoice
+    account: Account
+
+
+def choose_model(provider: str | None = None, model: str | None = None, base_url: str | None = None) -> Choice:
+    """The provider that was named, or offline. Raises InputError for an unknown one, MissingKey without a key."""
+    name = provider or ("openai" if base_url else OFFLINE)
+    if name not in DEFAULT_MODELS:
+        raise InputError(f"There is no provider {name!r}. Choose one of: {', '.join(DEFAULT_MODELS)}.")
+    account = load_account(name)
+    url = base_url or account.base_url
+    if name != OFFLINE and account.api_key is None and url is None:
+        raise MissingKey(f"{name} needs an API key: set {KEY_NAMES[name][0]}, or run with --provider offline.")
+    return Choice(ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url), account)
+
+
+def make_provider(model: ModelChoice, account: Account) -> Provider:
+    """The adapter for one model. Imports its SDK here, so that nobody pays for one they do not use."""
+    if model.provider == OFFLINE:
+        from flair_ray.providers.offline import OfflineProvider
+
+        return OfflineProvider()
+    from flair_ray.providers.openai_compatible import OpenAICompatible
+
+    return OpenAICompatible(model.provider, model.model, account.api_key, model.base_url)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A store that answers, and where workers find it."""
+
+    store: RedisRunStore
+    url: str
+    embedded: bool
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[OpenStore]:
+    """The store of these settings, checked. Raises StoreUnavailable."""
+    if settings.redis_url:
+        url, server = settings.redis_url.get_secret_value(), None
+        if not await ping(url):
+            raise StoreUnavailable(
+                "The Redis in FLAIR_REDIS_URL does not answer. Is it running, is the password right?"
+            )
+    else:
+        server = EmbeddedServer(settings.data_dir)
+        await asyncio.to_thread(server.open)
+        url = server.url
+    store = RedisRunStore(connect(url), settings.run_ttl_s)
+    try:
+        yield OpenStore(store, url, embedded=server is not None)
+    finally:
+        await store.close()
+        if server:
+            await asyncio.to_thread(server.close)
+
+
+async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -> Tools:
+    """What one worker process needs, built in it. One provider, and so one HTTP client, per model."""
+
+    @cache
+    def provider(model: ModelChoice) -> Provider:
+        return make_provider(model, accounts.get(model.provider) or load_account(model.provider))
+
+    return Tools(
+        provider_for=provider,
+        store=RedisRunStore(connect(redis_url), settings.run_ttl_s),
+        patience=Patience(settings.call_timeout_s, settings.item_deadline_s, settings.max_attempts),
+        clock=SystemClock(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """Everything it takes to carry runs out."""
+
+    store: RedisRunStore
+    driver: Driver
+
+
+@asynccontextmanager
+async def open_studio(settings: Settings, choice: Choice, address: str | None = None) -> AsyncIterator[Studio]:
+    """Redis and Ray, started side by side: Ray takes seconds, everything else fits in them.
+
+    A local Ray ends with this context; a joined cluster is left as it is. Raises StoreUnavailable,
+    ClusterUnavailable, and InputError for a cluster of several nodes without a shared Redis.
+    """
+    from flair_ray.engine.ray_executor import RayExecutor
+
+    ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
+    try:
+        async with open_store(settings) as opened:
+            shut_down, nodes = await ray_starts
+            if opened.embedded and nodes > 1:
+                raise InputError(
+                    f"This cluster has {nodes} nodes, and they need a Redis they can all reach: set FLAIR_REDIS_URL."
+                )
+            executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
+            if address is None:
+                await executor.warm(choice.model)
+            yield Studio(opened.store, Driver(opened.store, executor, driver_settings(settings, choice)))
+    finally:
+        shut_down, _ = await ray_starts
+        await asyncio.to_thread(shut_down)
+
+
+def _start_ray(address: str | None) -> tuple[Callable[[], None], int]:
+    import ray
+
+    from flair_ray.engine.ray_executor import alive_nodes, connect_ray
+
+    connect_ray(address)
+    return ray.shutdown, alive_nodes()
+
+
+def _tool_kit(settings: Settings, redis_url: str, choice: Choice) -> ToolKit:
+    key = choice.account.api_key.get_secret_value() if choice.account.api_key else ""
+    build = partial(worker_tools, settings, redis_url, {choice.account.provider: choice.account})
+    return ToolKit(digest(__version__, redis_url, choice.account.provider, key, repr(settings)), build)
+
+
+def driver_settings(settings: Settings, choice: Choice) -> DriverSettings:
+    """What the driver has to know, with the in-flight limit of whoever declared one."""
+    return DriverSettings(
+        fingerprint_of=answers_version(),
+        lease_ttl_s=settings.lease_ttl_s,
+        max_in_flight=choice.account.max_in_flight or settings.max_in_flight or IN_FLIGHT,
+        stage_failure_share=settings.stage_failure_share,
+    )
