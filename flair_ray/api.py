@@ -89,9 +89,11 @@ def make_order(options: RunOptions, settings: Settings) -> tuple[Choice, Order]:
     Raises InputError naming the file and the record, and MissingKey.
     """
     choice = choose_model(options.provider, options.model, options.base_url)
+    videos, remarks = _videos(options.videos, settings)
     order = Order(
         profile=_profile(options.profile),
-        videos=_videos(options.videos, settings),
+        videos=videos,
+        remarks=tuple(remarks),
         personas=_personas(options.personas),
         model=choice.model,
         num_videos=options.num_videos,
@@ -161,12 +163,14 @@ def keep(result: RunResult, settings: Settings, out_dir: str | Path | None = Non
     return placed
 
 
-def _videos(given: str | Path | Sequence[Video] | None, settings: Settings) -> tuple[Video, ...]:
+def _videos(given: str | Path | Sequence[Video] | None, settings: Settings) -> tuple[tuple[Video, ...], list[str]]:
+    """The videos, and what to say about those that were left out."""
     if given is None:
-        return data.sample_videos()
-    if isinstance(given, str | Path):
-        return read_videos(Path(given), max_transcript_bytes=settings.max_transcript_bytes).videos
-    return tuple(given)
+        return data.sample_videos(), []
+    if not isinstance(given, str | Path):
+        return tuple(given), []
+    found = read_videos(Path(given), max_transcript_bytes=settings.max_transcript_bytes)
+    return found.videos, found.remarks()
 
 
 def _profile(given: str | Path | CreatorProfile | None) -> CreatorProfile:

@@ -9,8 +9,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from flair_ray.config import Settings
     from flair_ray.domain.events import Event
     from flair_ray.domain.ids import RunId
+    from flair_ray.ports import RunStore
     from flair_ray.result import RunResult
+    from flair_ray.terminal.plain import View
     from flair_ray.wiring import OpenStore, Studio
 
 T = TypeVar("T")
@@ -161,11 +163,12 @@ def tail(
     """Follow a run from its first event to its last, from any terminal."""
     from flair_ray.api import follow
     from flair_ray.domain.ids import RunId
+    from flair_ray.terminal.live import watch
 
     async def work() -> None:
         async with _opened() as opened:
             snapshot = await opened.store.snapshot(RunId(run_id))
-            with nullcontext(_print_event) if as_json else _view(out) as tell:
+            with nullcontext(_print_event) if as_json else watch(out) as tell:
                 await follow(opened.store, snapshot.run_id, tell)
 
     _run(work())
@@ -240,6 +243,7 @@ def down(as_json: Json = False, address: Address = None) -> None:
 @app.command("mock-llm")
 def mock_llm(
     port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8089,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     latency_s: Annotated[float, typer.Option(help="Seconds an answer takes.")] = 1.0,
     jitter: Annotated[float, typer.Option(help="Share of the latency, up and down.")] = 0.0,
     tail: Annotated[str, typer.Option(help="SHARE:FACTOR, e.g. 0.05:10: 5 % of calls take ten times as long.")] = "0:1",
@@ -247,16 +251,25 @@ def mock_llm(
     rpm: Annotated[int | None, typer.Option(help="Requests a minute; more are refused with 429.")] = None,
     fail: Annotated[float, typer.Option(help="Share of calls answered with 500.")] = 0.0,
     malformed: Annotated[float, typer.Option(help="Share of answers that are not the schema.")] = 0.0,
-    seed: int = 7,
+    seed: Annotated[int, typer.Option(help="Same seed, same luck and same answers.")] = 0,
 ) -> None:
     """Run a local stand-in for a model's server: OpenAI's protocol, made-up answers, real limits."""
-    from flair_ray.testing.mock_llm import main as mock_main
+    from flair_ray.testing.mock_llm import MockOptions, serve
+    from flair_ray.testing.mock_options import parse_tail
 
-    options: dict[str, object] = {
-        "port": port, "latency-s": latency_s, "jitter": jitter, "tail": tail, "max-in-flight": max_in_flight,
-        "rpm": rpm, "fail": fail, "malformed": malformed, "seed": seed,
-    }  # fmt: skip
-    mock_main([f"--{name}={value}" for name, value in options.items() if value is not None])
+    options = MockOptions(
+        port=port,
+        host=host,
+        latency_s=latency_s,
+        jitter=jitter,
+        tail=parse_tail(tail),
+        max_in_flight=max_in_flight,
+        rpm=rpm,
+        fail=fail,
+        malformed=malformed,
+        seed=seed,
+    )
+    asyncio.run(serve(options))
 
 
 def main() -> None:
@@ -303,15 +316,24 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 async def _watched(studio: Studio, run_id: RunId, settings: Settings, out_dir: Path | None) -> RunResult:
     from flair_ray.api import carry_out
-
-    with _view(err) as tell:
-        return await carry_out(studio, run_id, settings, out_dir, tell, BEGUN_S)
-
-
-def _view(console: Console) -> AbstractContextManager[Callable[[Event], None]]:
     from flair_ray.terminal.live import watch
 
-    return watch(console)
+    with watch(err) as view:
+        costs = asyncio.create_task(_report_costs(studio.store, run_id, view))
+        try:
+            return await carry_out(studio, run_id, settings, out_dir, view, BEGUN_S)
+        finally:
+            costs.cancel()
+
+
+async def _report_costs(store: RunStore, run_id: RunId, view: View) -> None:
+    """Tell the view what the run has cost, about once a second: spend is a counter, not an event."""
+    from flair_ray.engine.results import cost_of
+
+    while True:
+        snapshot = await store.snapshot(run_id)
+        view.report(str(cost_of(snapshot)), snapshot.tally)
+        await asyncio.sleep(1)
 
 
 def _finish(result: RunResult, as_json: bool) -> None:
@@ -321,7 +343,7 @@ def _finish(result: RunResult, as_json: bool) -> None:
     if as_json:
         _print(result.document(), as_json)
     else:
-        for notice in (*result.spec.warnings, *result.notices):
+        for notice in (*result.spec.warnings, *result.disclosures):
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))

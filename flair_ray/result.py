@@ -62,6 +62,9 @@ class Cost:
     basis: str
     """What the figure rests on, in words."""
 
+    def __str__(self) -> str:
+        return "$ unknown" if self.usd is None else f"${self.usd:.2f}"
+
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
@@ -105,6 +108,10 @@ class RunResult:
     completed_at: datetime | None
     out_dir: Path | None
     """Where the outputs were written; None before they are."""
+    error: str | None = None
+    """Why a failed run failed, in words."""
+    exit_code: int = 0
+    """What a command that made this run should exit with."""
     notices: tuple[str, ...] = ()
     """What a reader should know besides the disclosures that every result carries."""
 
@@ -128,6 +135,7 @@ class RunResult:
         return {
             "run_id": self.run_id,
             "status": self.status.value,
+            "error": self.error,
             "provider": spec.model.provider,
             "model": spec.model.model,
             "requested": {name: getattr(spec, name) for name in _REQUESTED},

@@ -16,8 +16,13 @@ from flair_ray.ports import RunStore
 Outcomes = Mapping[ItemId, Done | Skipped]
 
 
-async def load_state(store: RunStore, run_id: RunId, fingerprint_of: str | None = None) -> RunState:
+async def load_state(
+    store: RunStore, run_id: RunId, fingerprint_of: str | None = None, *, unfinished: bool = False
+) -> RunState:
     """What a run has so far: map outputs from the store, reduces computed again from what was frozen.
+
+    With ``unfinished`` the stage that was under way comes too, with the items that have results; for looking at
+    a run, not for going on with it.
 
     With ``fingerprint_of`` a run that began under other prompts or schemas is refused (RunConflict): its
     recorded answers and new ones must not mix.
@@ -32,13 +37,15 @@ async def load_state(store: RunStore, run_id: RunId, fingerprint_of: str | None 
     state = RunState(spec, inputs.videos, inputs.personas)
     frozen = await store.frozen(run_id)
     for step in PLAN:
-        if step.name not in frozen:
+        if step.name not in frozen and not (unfinished and isinstance(step, MapStep)):
             break
         if isinstance(step, MapStep):
             outcomes = await store.outcomes(run_id, spec.fingerprint, step.name)
-            keep_outputs(state, step, step.work(state), outcomes, frozen[step.name])
+            keep_outputs(state, step, step.work(state), outcomes, frozen.get(step.name, tuple(outcomes)))
         else:
             state.outputs[step.name] = (step.compute(state),)
+        if step.name not in frozen:
+            break
     return state
 
 

@@ -44,6 +44,8 @@ class Order:
     seed: int = 7
     max_in_flight: int | None = None
     session_id: str = "anonymous"
+    remarks: tuple[str, ...] = ()
+    """What was left out while reading the input: becomes part of the run's warnings."""
 
 
 def answers_version() -> str:
@@ -55,7 +57,7 @@ def answers_version() -> str:
 def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
     """The spec and inputs of a run. Raises InputError for counts below 1 or above the settings' bounds."""
     _check_counts(order, settings)
-    warnings: list[str] = []
+    warnings = list(order.remarks)
     videos = order.videos[: order.num_videos]
     if order.num_videos > len(videos):
         warnings.append(f"{order.num_videos} videos were asked for, {len(videos)} are there: using {len(videos)}.")

@@ -11,6 +11,7 @@ A job too small to be worth a process rides a resident pool of async actors inst
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -156,6 +157,7 @@ def connect_ray(address: str | None, *, dashboard: bool = False) -> None:
     Raises ClusterUnavailable naming the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    logging.getLogger("ray").setLevel(logging.ERROR)  # its start-up remarks are not for our users
     local: dict[str, Any] = {"include_dashboard": dashboard, "object_store_memory": 150 * 1024**2}
     try:
         ray.init(

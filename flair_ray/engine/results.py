@@ -8,7 +8,7 @@ from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.runs import RunSnapshot
 from flair_ray.engine.loading import load_state
 from flair_ray.ports import RunStore
-from flair_ray.result import OFFLINE_NOTICE, PRESCREEN_NOTICE, Cost, RunResult, Timing
+from flair_ray.result import Cost, RunResult, Timing
 
 FREE = {"offline": "no language model was used"}
 
@@ -24,7 +24,7 @@ async def gather_result(
     ``begun_s``, seconds since the epoch, is when somebody began to wait for this run.
     """
     snapshot = await store.snapshot(run_id)
-    state = await load_state(store, run_id)
+    state = await load_state(store, run_id, unfinished=True)
     finished = snapshot.finished_at_ms
     return RunResult(
         run_id=run_id,
@@ -41,10 +41,11 @@ async def gather_result(
         skipped=state.skipped,
         stages=snapshot.stages,
         timing=_timing(snapshot, begun_s),
-        cost=_cost(snapshot),
+        cost=cost_of(snapshot),
         completed_at=datetime.fromtimestamp(finished / 1000, UTC) if finished else None,
         out_dir=None,
-        notices=(PRESCREEN_NOTICE, *((OFFLINE_NOTICE,) if state.spec.model.provider in FREE else ())),
+        error=snapshot.error,
+        exit_code=snapshot.exit_code,
     )
 
 
@@ -56,7 +57,8 @@ def _timing(snapshot: RunSnapshot, begun_s: float | None) -> Timing:
     return Timing(startup_s, round(pipeline_s, 3), per_stage)
 
 
-def _cost(snapshot: RunSnapshot) -> Cost:
+def cost_of(snapshot: RunSnapshot) -> Cost:
+    """What the calls so far have cost, where that is known."""
     provider = snapshot.spec.model.provider if snapshot.spec else ""
     if provider in FREE:
         return Cost(0.0, FREE[provider])

@@ -110,6 +110,16 @@ class Ingest:
             median_rate=round(median(rates), 5) if rates else None,
         )
 
+    def remarks(self) -> list[str]:
+        """One sentence each on what was skipped and what was merged; empty when all was well."""
+        said = []
+        if self.skipped:
+            first = self.skipped[0]
+            said.append(f"{len(self.skipped)} of {self.found} videos were skipped, first {first.where}: {first.reason}")
+        if self.duplicates:
+            said.append(f"{len(self.duplicates)} duplicate videos were merged.")
+        return said
+
     def to_dict(self) -> dict[str, object]:
         """The report, ready for JSON; the videos themselves are counted, not listed."""
         return {
