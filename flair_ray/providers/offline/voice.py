@@ -1,0 +1,260 @@
+"""S6 without a model: the same script in the creator's voice, and how to film it.
+
+The structure stays. Sentences take the endings and rhythm of the tone, remarks in that tone are added, up to
+two words of the creator's vocabulary are worked in (where such a noun already stands, or as a short sentence of their
+own), and a catchphrase ends it. Last of all every text that goes out is searched for topics to avoid: a sentence
+that mentions one is dropped, and where nothing is left a neutral one stands in. The shot list follows the
+sentences; its seconds are in proportion to the words spoken and add up to the script's length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from flair_ray.domain.answers import PersonalizedDraft, ShotDraft
+from flair_ray.domain.people import CreatorProfile
+from flair_ray.domain.work import Placed, VoiceBrief
+from flair_ray.providers.offline.fields import Field, recognize, spoken_tip
+from flair_ray.providers.offline.text import (
+    capital,
+    clean,
+    clip,
+    dealt,
+    phrase_pattern,
+    sentences,
+    table,
+    topic_pattern,
+)
+
+MOST_CATCHPHRASES = 2
+VOCABULARY_PER_SCRIPT = 2
+SHOTS = (4, 7)
+CAPTION_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """How one script is to sound."""
+
+    profile: CreatorProfile
+    turn: int
+    """Counts scripts from 0, so that neighbors differ."""
+    key: tuple[int, int]
+    avoid: re.Pattern[str]
+
+    def pick(self, options: Sequence[str], *name: str) -> str:
+        return dealt(options, self.turn, *self.key, *name)[0]
+
+    def allowed(self, phrases: Sequence[str]) -> list[str]:
+        """The creator's own phrases that mention nothing to avoid."""
+        return [p for p in map(clean, phrases) if p and not self.avoid.search(p)]
+
+    def scrub(self, text: str, instead: Sequence[str]) -> str:
+        """The text without sentences that mention a topic to avoid; never empty."""
+        kept = " ".join(s for s in sentences(clean(text)) if not self.avoid.search(s))
+        if kept and not self.avoid.search(kept):
+            return kept
+        spare = [*dealt(instead, self.turn), *table("people")["safe"]["last"]]
+        return next((s for s in spare if not self.avoid.search(s)), "…")
+
+
+def personalize(brief: VoiceBrief, placed: Placed, seed: int) -> PersonalizedDraft:
+    """One ranked script → the same in the creator's words, with 4 to 7 shots and a video prompt."""
+    profile, script = brief.profile, placed.script
+    voice = _Voice(profile, max(0, placed.rank - 1), (seed, brief.seed), topic_pattern(profile.topics_to_avoid))
+    safe = table("people")["safe"]
+    hook = voice.scrub(_toned(voice, clean(script.hook)), safe["hook"])
+    body = voice.scrub(_toned(voice, clean(script.body)), safe["body"])
+    payoff = voice.scrub(_toned(voice, clean(script.payoff)), safe["payoff"])
+    hook, body = _with_remarks(voice, hook, body)
+    ending = _catchphrase(voice, f"{hook} {body} {payoff}")
+    body, payoff = _with_vocabulary(voice, body, payoff, f"{hook} {ending}")
+    payoff = f"{payoff} {ending}".strip()
+    hook, body, payoff = clip(hook, 80, 300), clip(body, 450, 2500), clip(payoff, 450, 2500)
+    hook, body, payoff = (voice.scrub(t, safe[n]) for t, n in ((hook, "hook"), (body, "body"), (payoff, "payoff")))
+    shots = _shots(voice, hook, body, payoff, script.estimated_duration)
+    return PersonalizedDraft(
+        hook=hook,
+        body=body,
+        payoff=payoff,
+        shots=shots,
+        video_prompt=_video_prompt(voice, shots, script.estimated_duration),
+    )
+
+
+def _tones(profile: CreatorProfile) -> list[tuple[str, dict[str, Any]]]:
+    """The tones that the profile names, in the order it names them."""
+    said = clean(profile.tone)
+    found = [
+        (m.start(), name, t)
+        for name, t in table("people")["tones"].items()
+        if (m := phrase_pattern(tuple(t["words"])).search(said))
+    ]
+    return [(name, tone) for _, name, tone in sorted(found, key=lambda f: f[:2])]
+
+
+def _toned(voice: _Voice, text: str) -> str:
+    """Endings, rhythm and a few words as the first tone has them."""
+    tones = _tones(voice.profile)
+    if not tones:
+        return text
+    tone = tones[0][1]
+    for pattern, instead in tone["swaps"]:
+        text = re.sub(pattern, instead, text)
+    spoken = [part for s in sentences(text) for part in (_split(s) if tone["split"] else (s,))]
+    if tone["ends"] == "!":
+        loud = [i for i, s in enumerate(spoken) if len(s.split()) <= 6 and s.endswith(".") and not s.endswith("..")][:2]
+        spoken = [s[:-1] + "!" if i in loud else s for i, s in enumerate(spoken)]
+    elif tone["ends"] == ".":
+        spoken = [re.sub(r"!+$", ".", s) for s in spoken]
+    return capital(" ".join(spoken))
+
+
+def _split(sentence: str) -> tuple[str, ...]:
+    """A long sentence in two, at its first ", and" or ", but"."""
+    found = re.search(r", (and|but|so) (?=\w+ )", sentence)
+    if len(sentence.split()) < 14 or not found or "?" in sentence or ":" in sentence:
+        return (sentence,)
+    return f"{sentence[: found.start()]}.", capital(sentence[found.start() + 2 :])
+
+
+def _with_remarks(voice: _Voice, hook: str, body: str) -> tuple[str, str]:
+    """Small remarks in the creator's tones: before every other hook, and at the end of the body."""
+    tones = [tone for _, tone in _tones(voice.profile)[:2]]
+    opens = voice.allowed([o for tone in tones[:1] for o in tone["opens"]])
+    asides = voice.allowed([a for tone in tones for a in tone["asides"]])
+    if opens and voice.turn % 2:
+        hook = f"{opens[voice.turn // 2 % len(opens)]} {hook}"
+    return hook, f"{body} {voice.pick(asides, 'aside')}" if asides else body
+
+
+def _with_vocabulary(voice: _Voice, body: str, payoff: str, spoken: str) -> tuple[str, str]:
+    """Two of the creator's words: where such a noun stands it grows into theirs, else one short sentence at the end.
+
+    ``spoken`` is what else will be said: a word that is in there counts.
+    """
+    text = f"{body} {payoff} {spoken}".lower()
+    vocabulary = voice.allowed(voice.profile.vocabulary)
+    fresh = [w for w in vocabulary if w.lower() not in text]
+    used = len(vocabulary) - len(fresh)
+    grown = next((longer for w in fresh if (longer := _grown(body, w))), "")
+    left = [w for w in fresh if w not in grown]
+    used, body = used + bool(grown), grown or body
+    if used < VOCABULARY_PER_SCRIPT and left:
+        payoff = f"{payoff} {_framed(voice, dealt(left, voice.turn, *voice.key, 'frame')[0])}"
+    return body, payoff
+
+
+def _grown(text: str, phrase: str) -> str:
+    """The text where "the pan" has become "the good pan"; "" when no such noun stands there."""
+    bare = _bare(phrase)
+    if bare == phrase or len(bare.split()) < 2:
+        return ""
+    pattern = re.compile(rf"\b(the|your|my|that|this) {re.escape(bare.split()[-1])}\b(?!-)")
+    return pattern.sub(lambda m: f"{m[1]} {bare}", text, count=1) if pattern.search(text) else ""
+
+
+def _kind(phrase: str) -> str:
+    """Which sentences a phrase fits into."""
+    lists, low = table("people")["words"], phrase.lower().split()
+    if phrase.lower() in lists["address"]:
+        return "address"
+    if low[0] in lists["verbs"] and (len(low) > 1 or low[0] != low[-1]):
+        return "verb"
+    return "adverb" if low[0] in lists["adverbs"] or "'" in low[0] or len(low) > 3 else "noun"
+
+
+def _framed(voice: _Voice, word: str) -> str:
+    """A short sentence that the word fits into."""
+    kind = _kind(word)
+    bare = _bare(word) if kind == "noun" else word
+    frame = voice.pick(table("people")["words"][f"say_{kind}"], "frame", kind)
+    return frame.format(w=bare.rstrip(".!?"), W=capital(bare.rstrip(".!?")))
+
+
+def _bare(phrase: str) -> str:
+    return re.sub(r"^(?:the|an?)\s+", "", phrase, flags=re.IGNORECASE)
+
+
+def _catchphrase(voice: _Voice, text: str) -> str:
+    """One to end on; "" when there is none, or when the text has two already."""
+    phrases = voice.allowed(voice.profile.catchphrases)
+    said = len(phrase_pattern(tuple(p.rstrip(".!?") for p in phrases)).findall(text))
+    return _closed(voice.pick(phrases, "catchphrase")) if phrases and said < MOST_CATCHPHRASES else ""
+
+
+def _closed(phrase: str) -> str:
+    return phrase if phrase[-1] in ".!?…" else f"{phrase}."
+
+
+def _shots(voice: _Voice, hook: str, body: str, payoff: str, duration_s: float) -> list[ShotDraft]:
+    """4 to 7 shots: the hook, the body in even parts, the payoff in one or two."""
+    field = _field(voice.profile, f"{hook} {body} {payoff}")
+    groups = [("hook", hook), *_parts("body", body, 4), *_parts("payoff", payoff, 2)]
+    while len(groups) < SHOTS[0]:
+        groups.insert(-1, ("interrupt", payoff))
+    total = sum(len(text.split()) for _, text in groups)
+    weights = [max(len(text.split()), total / 30) for _, text in groups]
+    ends = [round(duration_s * sum(weights[: i + 1]) / sum(weights), 1) for i in range(len(groups))]
+    seconds = [round(b - a, 1) for a, b in pairwise((0.0, *ends))]
+    return [
+        ShotDraft(seconds=s, visual=_visual(voice, i, role, text, field), on_screen_text=_caption(voice, text, field))
+        for i, (s, (role, text)) in enumerate(zip(seconds, groups, strict=True))
+    ]
+
+
+def _parts(role: str, text: str, most: int) -> list[tuple[str, str]]:
+    """Sentences in up to ``most`` runs of about equal length; the second of the body breaks the flow."""
+    spoken = sentences(text)
+    count = max(1, min(most, len(spoken), round(len(text.split()) / 13)))
+    bounds = [i * len(spoken) // count for i in range(count + 1)]
+    runs = [" ".join(spoken[a:b]) for a, b in pairwise(bounds)]
+    return [("interrupt" if role == "body" and i == 1 else role, run) for i, run in enumerate(runs)]
+
+
+def _field(profile: CreatorProfile, text: str) -> Field:
+    return recognize(profile.niche, " ".join(profile.content_themes), text)
+
+
+def _visual(voice: _Voice, number: int, role: str, text: str, field: Field) -> str:
+    """How the camera looks, at what a tip shows or at the creator in a place of the field."""
+    camera = table("people")["camera"]
+    look = dealt(camera[role], voice.turn + number, *voice.key, role)[0]
+    gesture, place = dealt(camera["gesture"], voice.turn + number)[0], voice.pick(field.places)
+    seen = spoken_tip(text, field)[1] or f"{gesture}, {place} behind"
+    return clip(voice.scrub(f"{look}: {seen}", table("people")["safe"]["sight"]), 40, 280)
+
+
+def _caption(voice: _Voice, text: str, field: Field) -> str:
+    """The tip that is spoken of, or the longest short sentence; "" when it mentions a topic to avoid."""
+    short = [s for s in sentences(text) if len(s) < CAPTION_CHARS and 1 < len(s.split()) < 9] or [text]
+    line = capital(spoken_tip(text, field)[0] or max(short, key=len)).rstrip(".,;:")
+    cut = clip(line, 10, CAPTION_CHARS - 1)
+    caption = cut if cut == line else f"{cut}…"
+    return "" if voice.avoid.search(caption) else caption
+
+
+def _video_prompt(voice: _Voice, shots: Sequence[ShotDraft], duration_s: float) -> str:
+    """One paragraph for a text-to-video model."""
+    camera = table("people")["camera"]
+    mood = camera["mood"][next((name for name, _ in _tones(voice.profile)), "plain")]
+    niche = clean(voice.profile.niche)
+    who = f"one person who makes short videos about {clip(niche, 8, 80)}" if niche else "one person"
+    start, scenes = 0.0, []
+    for shot in shots:
+        scenes.append(f"{start:.0f}-{start + shot.seconds:.0f} s: {shot.visual}.")
+        start += shot.seconds
+    light = voice.pick(camera["light"], "light")
+    text = (
+        f"Vertical 9:16 video, {duration_s:.0f} seconds, filmed on a phone, {mood}. Subject: {who}, natural clothes, "
+        f"speaking to the lens. Light: {light}. {' '.join(scenes)} Real textures, shallow depth of field, gentle "
+        "handheld movement, clean cuts on the beat of the speech, room for captions in the lower third. "
+        "No logos, no brand names, no watermark."
+    )
+    return voice.scrub(
+        text, ["Vertical 9:16 video, filmed on a phone, one person in soft daylight, close and natural."]
+    )
