@@ -1,0 +1,137 @@
+"""What commands show at their end, as tables: a ranking, a reading, the runs, the state of this machine.
+
+Cells are ``Text`` made of cleaned strings: what a video, a model or a file name says is never markup.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from flair_ray.domain.runs import RunSnapshot
+from flair_ray.result import RunResult
+from flair_ray.terminal.wording import STAGE_LABELS, STYLES, clean, span
+
+LEAST_ROWS = 20
+"""A ranking shows the scripts that were asked for, and others up to this many; ranking.csv has all."""
+REASONS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing `flair doctor` looked at; ``ok`` is None for what is optional and absent."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    fix: str = ""
+
+
+def ranking_table(result: RunResult) -> Table:
+    """The ranking, best first, a line below the scripts that were personalised."""
+    table = _table("#>", "hook*", "script", "score>", "1st>", "ballots>", "length>")
+    rows, taken = result.table(), {final.script_id for final in result.results}
+    for row in rows[: max(LEAST_ROWS, len(taken))]:
+        chosen = row.script_id in taken
+        hook = Text(clean(row.hook), no_wrap=not chosen)
+        votes = (f"{row.vote_score:g}", row.first_choices, row.mentions)
+        cells = (row.rank, hook, row.script_id, *votes, f"{row.estimated_duration:.0f} s")
+        _add(table, *cells, style="" if chosen else "dim", end_section=row.rank == len(taken))
+    return table
+
+
+def ingest_table(report: Mapping[str, Any]) -> Table:
+    """What `Ingest.to_dict` says: counts, reasons for what was left out, spreads."""
+    table, engagement = _table("", "*"), report["engagement"]
+    skipped = [(record["reason"], record["where"]) for record in report["skipped"]]
+    views, rate = engagement["median_views"], engagement["median_rate"]
+    known = f"numbers for {engagement['known']:,}" if engagement["known"] else "no numbers"
+    facts = (known, views is not None and f"median views {views:,.0f}", rate is not None and f"median rate {rate:.1%}")
+    _add(table, "found", f"{report['found']:,}")
+    _add(table, "usable", f"{report['usable']:,}", style="bold")
+    _add(table, "skipped", f"{len(skipped):,}")
+    for reason, count in Counter(reason for reason, _ in skipped).most_common(REASONS_SHOWN):
+        first = next(where for why, where in skipped if why == reason)
+        _add(table, "", f"{count:,} × {reason}" + f" ({first}{', …' if count > 1 else ''})", style="yellow")
+    _add(table, "duplicates", f"{len(report['duplicates']):,}")
+    for twin in report["duplicates"][:REASONS_SHOWN]:
+        _add(table, "", f"{twin['where']} is {twin['merged_into']} again", style="dim")
+    _add(table, "durations", _spread(report["durations_s"], " s"))
+    _add(table, "words", _spread(report["words"], ""))
+    _add(table, "engagement", ", ".join(fact for fact in facts if fact))
+    return table
+
+
+def _spread(spread: Mapping[str, Any], unit: str) -> str:
+    if not spread["known"]:
+        return "not known"
+    low, middle, high = (f"{spread[key]:,.0f}{unit}" for key in ("minimum", "median", "maximum"))
+    return f"{low} to {high}, median {middle} ({spread['known']:,} known)"
+
+
+def run_row(run: RunSnapshot) -> dict[str, Any]:
+    """One run as plain JSON values."""
+    model = run.spec.model if run.spec else None
+    return {
+        "run_id": run.run_id,
+        "status": run.status.value,
+        "current_stage": run.current_stage.value if run.current_stage else None,
+        "stages": {name.value: counts.status for name, counts in run.stages.items()},
+        "created_at": _moment(run.created_at_ms).isoformat(),
+        "finished_at": _moment(run.finished_at_ms).isoformat() if run.finished_at_ms else None,
+        "provider": model.provider if model else None,
+        "model": model.model if model else None,
+        "calls": run.tally.calls,
+        "error": run.error,
+    }
+
+
+def runs_table(runs: Sequence[RunSnapshot]) -> Table:
+    """One row per run, in the order given."""
+    table = _table("run", "status", "begun", "took>", "calls>", "*")
+    table.columns[0].min_width = 36
+    for run in runs:
+        stage = STAGE_LABELS[run.current_stage] if run.current_stage else ""
+        took = span((run.finished_at_ms - run.created_at_ms) / 1000) if run.finished_at_ms else ""
+        status = Text(run.status.value, STYLES[run.status.value])
+        begun = _moment(run.created_at_ms).astimezone().strftime("%m-%d %H:%M")
+        note = Text(clean(run.error or ("" if run.status.terminal else stage)), no_wrap=True)
+        _add(table, run.run_id, status, begun, took, f"{run.tally.calls:,}", note)
+    return table
+
+
+def doctor_table(checks: Sequence[Check]) -> Table:
+    """One row per check; what to do stands where something is missing."""
+    table = _table("", "check", "found*", "what to do*")
+    marks = {True: Text("ok", "green"), False: Text("no", "bold red"), None: Text("-", "dim")}
+    for check in checks:
+        fix = "" if check.ok else check.fix
+        _add(table, marks[check.ok], check.name, check.detail, fix, style="dim" if check.ok is None else "")
+    return table
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def _table(*columns: str) -> Table:
+    """Columns by title; a ">" behind it: numbers, a "*": text that wraps into the room that is left."""
+    titles = [column.rstrip(">*") for column in columns]
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="dim", show_header=any(titles), show_edge=False, padding=(0, 1, 0, 0)
+    )
+    for title, column in zip(titles, columns, strict=True):
+        table.add_column(title, justify="right" if column.endswith(">") else "left", no_wrap=not column.endswith("*"))
+    return table
+
+
+def _add(table: Table, *cells: object, style: str = "", end_section: bool = False) -> None:
+    texts = (cell if isinstance(cell, Text) else Text(clean(cell)) for cell in cells)
+    table.add_row(*texts, style=style, end_section=end_section)
