@@ -137,7 +137,7 @@ class RunProgress:
         return max(now_ms, *self._seen[:1], 0) if self.ended_ms is None else self.ended_ms
 
     def elapsed_s(self, now_ms: int) -> float:
-        return 0.0 if self.started_ms is None else (self.shown_ms(now_ms) - self.started_ms) / 1000
+        return 0.0 if self.started_ms is None else max(0, self.shown_ms(now_ms) - self.started_ms) / 1000
 
     def eta_s(self, now_ms: int) -> float | None:
         """Seconds of work left by the rate of completions so far; None while there is too little to go by.
