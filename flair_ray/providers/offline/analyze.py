@@ -73,11 +73,6 @@ def analyze(video: Video) -> VideoAnalysis:
     )
 
 
-def hook_type_of(line: str) -> HookType:
-    """How one opening line asks for attention."""
-    return _hook_type(Speech((line,), line, None))
-
-
 def _read(video: Video) -> Speech:
     raw = printable(video.transcript)
     if len(raw) > HEAD + TAIL:

@@ -90,7 +90,7 @@ def phrase_pattern(phrases: Sequence[str]) -> re.Pattern[str]:
 
 def topic_pattern(topics: Iterable[str]) -> re.Pattern[str]:
     """Matches a mention of any topic, singular or plural."""
-    plain = {clean(t) for t in topics} - {""}
+    plain = {clean(t).strip(" .,;:!?\"'") for t in topics} - {""}
     return phrase_pattern(tuple(sorted(plain | {t + "s" for t in plain} | {t[:-1] for t in plain if _is_plural(t)})))
 
 

@@ -32,6 +32,8 @@ from flair_ray.providers.offline.text import (
 
 MOST_CATCHPHRASES = 2
 VOCABULARY_PER_SCRIPT = 2
+ROOM_FOR_ASIDE = 80
+"""Words of hook and body up to which a remark does not make the script too long."""
 SHOTS = (4, 7)
 CAPTION_CHARS = 60
 
@@ -123,13 +125,14 @@ def _split(sentence: str) -> tuple[str, ...]:
 
 
 def _with_remarks(voice: _Voice, hook: str, body: str) -> tuple[str, str]:
-    """Small remarks in the creator's tones: before every other hook, and at the end of the body."""
+    """Small remarks in the creator's tones: before every third hook, and at the end of the body."""
     tones = [tone for _, tone in _tones(voice.profile)[:2]]
-    opens = voice.allowed([o for tone in tones[:1] for o in tone["opens"]])
+    opens = voice.allowed([o for tone in tones for o in tone["opens"]])
     asides = voice.allowed([a for tone in tones for a in tone["asides"]])
-    if opens and voice.turn % 2:
-        hook = f"{opens[voice.turn // 2 % len(opens)]} {hook}"
-    return hook, f"{body} {voice.pick(asides, 'aside')}" if asides else body
+    if opens and voice.turn % 3 == 1:
+        hook = f"{opens[voice.turn // 3 % len(opens)]} {hook}"
+    short = len(f"{hook} {body}".split()) < ROOM_FOR_ASIDE
+    return hook, f"{body} {voice.pick(asides, 'aside')}" if asides and short else body
 
 
 def _with_vocabulary(voice: _Voice, body: str, payoff: str, spoken: str) -> tuple[str, str]:
@@ -163,9 +166,11 @@ def _kind(phrase: str) -> str:
     lists, low = table("people")["words"], phrase.lower().split()
     if phrase.lower() in lists["address"]:
         return "address"
-    if low[0] in lists["verbs"] and (len(low) > 1 or low[0] != low[-1]):
+    if low[0] in lists["verbs"] and len(low) > 1:
         return "verb"
-    return "adverb" if low[0] in lists["adverbs"] or "'" in low[0] or len(low) > 3 else "noun"
+    if low[0] in lists["adverbs"] or "'" in low[0] or len(low) > 3 or len(_bare(phrase).split()) < len(low) == 2:
+        return "adverb"
+    return "noun"
 
 
 def _framed(voice: _Voice, word: str) -> str:

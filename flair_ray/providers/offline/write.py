@@ -10,7 +10,7 @@ out. Where the pattern's exemplars ask for something at the end, so does the scr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -24,8 +24,8 @@ from flair_ray.providers.offline.text import capital, clean, clip, dealt, rng, s
 from flair_ray.providers.offline.theme import agreement, audience, subject, with_own_label
 
 SPOKEN_WORDS_PER_SECOND = 2.6
-MAX_WORDS = 110
-"""Of a whole script; a sentence that is only nice to have is added while there is room."""
+MAX_WORDS, ENOUGH_WORDS = 110, 96
+"""Of a whole script; past the second nothing is added that is only nice to have."""
 
 _PICK = re.compile(r"\[([^\]]*)\]")
 _NAMED = re.compile(r"<([^|>]*)\|([^>]*)>")
@@ -50,13 +50,22 @@ class _Desk:
     def profile(self) -> CreatorProfile:
         return self.brief.profile
 
-    def plans(self, kind: str, entry: str, prefer: Callable[[str], bool] | None = None) -> list[str]:
+    def plans(self, kind: str, entry: str) -> list[str]:
         """One list of plans in this slot's order, without those that touch a topic to avoid."""
         every = table("plans")[kind][entry]
         unwanted = topic_pattern(self.profile.topics_to_avoid)
         known = [p for p in every if "{Audience}" not in p or audience(self.profile)]
-        order = dealt([p for p in known if not unwanted.search(p)] or known, self.turn, *self.key, kind, entry)
-        return sorted(order, key=lambda p: not prefer(p)) if prefer else order
+        usable = [p for p in known if not unwanted.search(p)] or known
+        own, others = self._split(usable) if kind == "hooks" else ([], usable)
+        if self.turn % 7 == 0 and self.turn // 7 < len(own):
+            return dealt(own, self.turn // 7, *self.key, kind, entry)
+        return dealt(others, self.turn, *self.key, kind, entry)
+
+    def _split(self, hooks: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Up to three hooks that start with a word the creator's own start with, kept for every seventh slot."""
+        starts = {words(example)[0] for example in self.profile.example_hooks if words(example)}
+        own = [hook for hook in hooks if words(hook)[0] in starts][:3]
+        return own, [hook for hook in hooks if hook not in own]
 
     def fill(self, plan: str, named: bool, facts: Mapping[str, str]) -> str:
         """The plan with its choices made and its places filled."""
@@ -72,7 +81,7 @@ def write_script(brief: WritingBrief, slot: ScriptSlot, seed: int) -> ScriptDraf
     pattern = slot.pattern
     tips = _tips(desk)
     facts = _facts(desk, tips)
-    hook_plan = desk.plans("hooks", pattern.hook_type, lambda p: _own_start(p, desk))[0]
+    hook_plan = desk.plans("hooks", pattern.hook_type)[0]
     named = "slip}" in hook_plan
     hook = desk.fill(hook_plan, named, facts)
     if pattern.hook_type is HookType.SHOCK:
@@ -96,12 +105,6 @@ def write_script(brief: WritingBrief, slot: ScriptSlot, seed: int) -> ScriptDraf
 
 def _length(*parts: str) -> int:
     return sum(len(part.split()) for part in parts)
-
-
-def _own_start(hook: str, desk: _Desk) -> bool:
-    """Now and then a hook that starts with the word the creator's own hooks start with."""
-    own = {words(example)[0] for example in desk.profile.example_hooks if words(example)}
-    return desk.turn % 7 == 0 and words(hook)[0] in own
 
 
 def _tips(desk: _Desk) -> tuple[Tip, Tip, Tip]:
@@ -147,7 +150,7 @@ def _angle(slot: ScriptSlot) -> str:
 
 def _rounded(desk: _Desk, lead: str, hook: str, body: str, payoff: str) -> tuple[str, str]:
     """Body and payoff with a lead before and a call after, as far as there is room."""
-    room = MAX_WORDS - _length(hook, body, payoff)
+    room = ENOUGH_WORDS - _length(hook, body, payoff)
     if lead and _length(lead) <= room:
         body, room = f"{lead} {body}", room - _length(lead)
     call = _call(desk)

@@ -38,7 +38,7 @@ def test_every_mechanic_gives_a_script_of_a_speakable_length(
         slot = ScriptSlot(ScriptId(f"S{turn:02d}"), entry(hook, pacing, arc), theme, "a mistake nearly everyone makes")
         draft = write_script(brief(who, 1), slot, 0)
         words = len(text_of(draft).split())
-        assert 45 <= words <= 115, (slot, words)
+        assert 45 <= words <= 112, (slot, words)
         assert draft.estimated_duration == pytest.approx(min(45, max(15, words / 2.6)), abs=0.1)
         assert not re.search(r"[{}\[\]<>|*_]", text_of(draft))
         assert "Pattern interrupt about" in draft.structural_notes
@@ -49,7 +49,7 @@ def test_twenty_scripts_of_a_run_are_not_one_template(profile: CreatorProfile, s
     assert len({d.hook for d in drafts}) == 20
     assert len({d.body for d in drafts}) == 20
     alike = [SequenceMatcher(None, text_of(a), text_of(b), autojunk=False).ratio() for a, b in combinations(drafts, 2)]
-    assert max(alike) < 0.75
+    assert max(alike) < 0.7
     assert sum(alike) / len(alike) < 0.35
 
 
