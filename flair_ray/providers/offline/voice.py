@@ -207,7 +207,9 @@ def _shots(voice: _Voice, hook: str, body: str, payoff: str, duration_s: float) 
     ends = [round(duration_s * sum(weights[: i + 1]) / sum(weights), 1) for i in range(len(groups))]
     seconds = [round(b - a, 1) for a, b in pairwise((0.0, *ends))]
     return [
-        ShotDraft(seconds=s, visual=_visual(voice, i, role, text, field), on_screen_text=_caption(voice, text, field))
+        ShotDraft(
+            seconds=s, visual=_visual(voice, i, role, text, field), on_screen_text=_caption(voice, role, text, field)
+        )
         for i, (s, (role, text)) in enumerate(zip(seconds, groups, strict=True))
     ]
 
@@ -234,10 +236,11 @@ def _visual(voice: _Voice, number: int, role: str, text: str, field: Field) -> s
     return clip(voice.scrub(f"{look}: {seen}", table("people")["safe"]["sight"]), 40, 280)
 
 
-def _caption(voice: _Voice, text: str, field: Field) -> str:
-    """The tip that is spoken of, or the longest short sentence; "" when it mentions a topic to avoid."""
-    short = [s for s in sentences(text) if len(s) < CAPTION_CHARS and 1 < len(s.split()) < 9] or [text]
-    line = capital(spoken_tip(text, field)[0] or max(short, key=len)).rstrip(".,;:")
+def _caption(voice: _Voice, role: str, text: str, field: Field) -> str:
+    """The tip that is spoken of, or the longest short sentence (of the hook: the longest); "" where that is to avoid."""
+    spoken = sentences(text)
+    short = [s for s in spoken if role == "hook" or (len(s) < CAPTION_CHARS and 1 < len(s.split()) < 9)]
+    line = capital(spoken_tip(text, field)[0] or max(short or [text], key=len)).rstrip(".,;:")
     cut = clip(line, 10, CAPTION_CHARS - 1)
     caption = cut if cut == line else f"{cut}…"
     return "" if voice.avoid.search(caption) else caption
