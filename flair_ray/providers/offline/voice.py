@@ -237,7 +237,7 @@ def _visual(voice: _Voice, number: int, role: str, text: str, field: Field) -> s
 
 
 def _caption(voice: _Voice, role: str, text: str, field: Field) -> str:
-    """The tip that is spoken of, or the longest short sentence (of the hook: the longest); "" where that is to avoid."""
+    """The tip that is spoken of, or the longest short sentence (of a hook: the longest); "" if it is to avoid."""
     spoken = sentences(text)
     short = [s for s in spoken if role == "hook" or (len(s) < CAPTION_CHARS and 1 < len(s.split()) < 9)]
     line = capital(spoken_tip(text, field)[0] or max(short or [text], key=len)).rstrip(".,;:")
