@@ -2,25 +2,23 @@
 
 Drawing at random may leave a panel of 42 without one patient viewer over 50. So the pool is split into
 strata, age band × attention style, and each stratum gets its proportional share of the seats by largest
-remainder (Hamilton's method): the whole part of ``n × stratum / pool`` at once, and what seats are left
-to the largest fractions. Within a stratum, and between equal fractions, the order is that of a hash over
-seed and persona.
+remainder (``domain/allocation.py``). Within a stratum, and between equal fractions, the order is that of a
+hash over seed and persona.
 
 Invariants: exactly min(n, pool) personas; each stratum within one seat of its exact share; the same choice
 for the same seed, whatever order the pool comes in. The known flaw of the method: a panel of n + 1 need
 not contain the panel of n.
 
-Source: A. Hamilton's apportionment of 1792, in M. Balinski and H. P. Young, "Fair Representation" (1982);
-as proportional allocation in W. G. Cochran, "Sampling Techniques", 3rd ed. (1977), chapter 5.
+Source: proportional allocation in W. G. Cochran, "Sampling Techniques", 3rd ed. (1977), chapter 5.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
+from flair_ray.domain.allocation import largest_remainder
 from flair_ray.domain.ids import digest
 from flair_ray.domain.people import Persona
 from flair_ray.errors import InputError
@@ -33,7 +31,6 @@ AGE_BANDS = ((25, "under 25"), (35, "25-34"), (50, "35-49"))
 OLDEST = "50 and over"
 
 Stratum = tuple[str, str]
-K = TypeVar("K", bound=Hashable)
 
 
 def age_band(age: int) -> str:
@@ -52,20 +49,6 @@ def stratum(persona: Persona) -> Stratum:
     return age_band(persona.age), attention(persona)
 
 
-def largest_remainder(sizes: Mapping[K, int], seats: int, tie_break: Mapping[K, str]) -> dict[K, int]:
-    """Seats per group, in proportion to its size; they sum to ``seats``, which is at most the sum of sizes.
-
-    Integer arithmetic throughout: fractions that are equal are found equal, and go by ``tie_break``.
-    """
-    whole = sum(sizes.values())
-    share = {key: divmod(seats * size, whole) for key, size in sizes.items()}
-    given = {key: floor for key, (floor, _) in share.items()}
-    by_fraction = sorted(sizes, key=lambda key: (-share[key][1], tie_break[key]))
-    for key in by_fraction[: seats - sum(given.values())]:
-        given[key] += 1
-    return given
-
-
 def default_panel(personas: Sequence[Persona], n: int = DEFAULT_PANEL, seed: int = 0) -> tuple[Persona, ...]:
     """A stratified choice of min(n, pool) personas, ordered by id. Raises InputError for n < 1."""
     if n < 1:
@@ -73,10 +56,9 @@ def default_panel(personas: Sequence[Persona], n: int = DEFAULT_PANEL, seed: int
     strata: dict[Stratum, list[Persona]] = defaultdict(list)
     for persona in personas:
         strata[stratum(persona)].append(persona)
-    sizes = {key: len(members) for key, members in strata.items()}
-    ties = {key: digest(str(seed), *key) for key in strata}
-    seats = largest_remainder(sizes, min(n, len(personas)), ties) if personas else {}
-    chosen = (p for key, members in strata.items() for p in _shuffled(members, seed)[: seats[key]])
+    groups = [strata[key] for key in sorted(strata, key=lambda key: digest(str(seed), *key))]
+    seats = largest_remainder([len(members) for members in groups], min(n, len(personas)))
+    chosen = (p for members, count in zip(groups, seats, strict=True) for p in _shuffled(members, seed)[:count])
     return tuple(sorted(chosen, key=lambda p: p.persona_id))
 
 

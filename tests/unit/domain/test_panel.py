@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flair_ray.data import sample_personas
 from flair_ray.domain.ids import PersonaId
-from flair_ray.domain.panel import DEFAULT_PANEL, age_band, attention, default_panel, largest_remainder, stratum
+from flair_ray.domain.panel import DEFAULT_PANEL, age_band, attention, default_panel, stratum
 from flair_ray.domain.people import Persona
 from flair_ray.errors import InputError
 
@@ -23,16 +23,6 @@ people = st.tuples(st.integers(13, 90), st.sampled_from(["patient", "Impatient, 
 pools = st.lists(people, min_size=1, max_size=60).map(
     lambda traits: [persona(i, age, style) for i, (age, style) in enumerate(traits)]
 )
-
-
-def test_hamilton_by_hand() -> None:
-    """7 seats over 50, 30, 20: exact shares 3.5, 2.1, 1.4, so 3, 2, 1 and the last seat to the .5."""
-    ties = {"a": "1", "b": "2", "c": "3"}
-    assert largest_remainder({"a": 50, "b": 30, "c": 20}, 7, ties) == {"a": 4, "b": 2, "c": 1}
-
-
-def test_equal_fractions_go_by_the_tie_break() -> None:
-    assert largest_remainder({"a": 1, "b": 1}, 1, {"a": "z", "b": "y"}) == {"a": 0, "b": 1}
 
 
 @given(pools, st.integers(1, 80), st.integers())
