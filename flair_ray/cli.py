@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, nullcontext
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -96,6 +97,7 @@ def run(
 ) -> None:
     """Make scripts: analyze videos, find patterns, write, vote, rank, personalise."""
     from flair_ray.api import RunOptions, make_order, submit
+    from flair_ray.terminal.live import watch
     from flair_ray.wiring import open_studio
 
     options = RunOptions(
@@ -106,9 +108,10 @@ def run(
     choice, order = make_order(options, settings)
 
     async def work() -> RunResult:
-        async with open_studio(settings, choice, address) as studio:
-            run_id = await submit(studio, order, settings)
-            return await _watched(studio, run_id, settings, out_dir)
+        with watch(err) as view:
+            async with open_studio(settings, choice, address) as studio:
+                run_id = await submit(studio, order, settings)
+                return await _shown(studio, run_id, settings, out_dir, view)
 
     _finish(_run(work()), as_json)
 
@@ -117,6 +120,7 @@ def run(
 def resume(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False, address: Address = None) -> None:
     """Go on with a run that was interrupted, failed or cancelled. What was paid for is not paid again."""
     from flair_ray.domain.ids import RunId
+    from flair_ray.terminal.live import watch
     from flair_ray.wiring import choose_model, open_store, open_studio
 
     settings = _settings()
@@ -125,8 +129,9 @@ def resume(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False, addres
         async with open_store(settings) as opened:
             wanted = (await opened.store.spec(RunId(run_id))).model
         choice = choose_model(wanted.provider, wanted.model, wanted.base_url)
-        async with open_studio(settings, choice, address) as studio:
-            return await _watched(studio, RunId(run_id), settings, out_dir)
+        with watch(err) as view:
+            async with open_studio(settings, choice, address) as studio:
+                return await _shown(studio, RunId(run_id), settings, out_dir, view)
 
     _finish(_run(work()), as_json)
 
@@ -274,6 +279,9 @@ def mock_llm(
 
 def main() -> None:
     """Entry point: every deliberate error becomes one message and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a script's emoji must not end a run on an ASCII terminal
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         app()
@@ -314,16 +322,14 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         )
 
 
-async def _watched(studio: Studio, run_id: RunId, settings: Settings, out_dir: Path | None) -> RunResult:
+async def _shown(studio: Studio, run_id: RunId, settings: Settings, out_dir: Path | None, view: View) -> RunResult:
     from flair_ray.api import carry_out
-    from flair_ray.terminal.live import watch
 
-    with watch(err) as view:
-        costs = asyncio.create_task(_report_costs(studio.store, run_id, view))
-        try:
-            return await carry_out(studio, run_id, settings, out_dir, view, BEGUN_S)
-        finally:
-            costs.cancel()
+    costs = asyncio.create_task(_report_costs(studio.store, run_id, view))
+    try:
+        return await carry_out(studio, run_id, settings, out_dir, view, BEGUN_S)
+    finally:
+        costs.cancel()
 
 
 async def _report_costs(store: RunStore, run_id: RunId, view: View) -> None:
@@ -361,9 +367,7 @@ def _print(document: dict[str, Any], as_json: bool, text: str = "") -> None:
 
 
 def _print_event(event: Event) -> None:
-    from flair_ray.domain.codec import plain
-
-    sys.stdout.write(json.dumps(plain(event), ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(event.envelope(), ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
@@ -376,3 +380,7 @@ def _fail(message: str, exit_code: int) -> NoReturn:
         _print({"run_id": None, "status": "failed", "error": message, "exit_code": exit_code}, as_json=True)
     _say(message)
     sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -78,3 +79,8 @@ class Event:
     def at_ms(self) -> int:
         """When the store appended it, milliseconds since the epoch by the store's clock."""
         return int(self.event_id.split("-", 1)[0])
+
+    def envelope(self) -> dict[str, Json]:
+        """The form in which clients get it: event, data, timestamp (ISO 8601, UTC), id."""
+        at = datetime.fromtimestamp(self.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        return {"event": self.name, "data": self.data, "timestamp": at, "id": self.event_id}

@@ -44,6 +44,6 @@ def digest(*parts: str, length: int = 16) -> str:
     """
     state = hashlib.sha256()
     for part in parts:
-        data = part.encode()
+        data = part.encode("utf-8", "surrogatepass")
         state.update(len(data).to_bytes(8, "big") + data)
     return state.hexdigest()[:length]

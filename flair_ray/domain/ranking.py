@@ -10,8 +10,10 @@ Source: P. Emerson, "The original Borda count and partial voting", Social Choice
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
 from flair_ray.domain.ids import ScriptId, digest
@@ -59,16 +61,14 @@ def borda_scores(ballots: Sequence[Ballot], ids: Sequence[ScriptId]) -> dict[Scr
 
 def pairwise_wins(ballots: Sequence[Ballot], ids: Sequence[ScriptId]) -> dict[ScriptId, int]:
     """For each script, how many others it beats by majority of the ballots that compare the two."""
-    place = [{s: i for i, s in enumerate(b.top)} for b in ballots]
+    mentions = Counter(script_id for b in ballots for script_id in b.top)
+    ahead = Counter(pair for b in ballots for pair in combinations(b.top, 2))
     wins = dict.fromkeys(ids, 0)
-    for i, a in enumerate(ids):
-        for b in ids[i + 1 :]:
-            margin = 0
-            for ranks in place:
-                pa, pb = ranks.get(a, BALLOT_LENGTH), ranks.get(b, BALLOT_LENGTH)
-                margin += (pa < pb) - (pa > pb)
-            if margin:
-                wins[a if margin > 0 else b] += 1
+    for a, b in combinations(ids, 2):
+        # Ballots that list both cancel out of the mentions, and those that list one count for it.
+        margin = mentions[a] - mentions[b] + ahead[a, b] - ahead[b, a]
+        if margin:
+            wins[a if margin > 0 else b] += 1
     return wins
 
 
@@ -77,8 +77,8 @@ def rank(ballots: Sequence[Ballot], scripts: Sequence[CandidateScript], spoiled:
     ids = [s.script_id for s in scripts]
     scores = borda_scores(ballots, ids)
     wins = pairwise_wins(ballots, ids)
-    firsts = {i: sum(b.top[:1] == (i,) for b in ballots) for i in ids}
-    mentions = {i: sum(i in b.top for b in ballots) for i in ids}
+    firsts = Counter(b.top[0] for b in ballots)
+    mentions = Counter(script_id for b in ballots for script_id in b.top)
     content = {s.script_id: digest(s.hook, s.body, s.payoff) + s.script_id for s in scripts}
     best_first = sorted(ids, key=lambda i: (-scores[i], -wins[i], -firsts[i], content[i]))
     rows = tuple(

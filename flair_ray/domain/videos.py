@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from flair_ray.domain.ids import VideoId, digest
 
+SLOWEST, FASTEST = 0.5, 6.0
+"""Words per second that speech can have; sources often give the duration of something else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Engagement:
@@ -49,7 +52,8 @@ class Video:
 
     @property
     def words_per_second(self) -> float | None:
-        """Speaking pace, or None when no duration is known."""
+        """Speaking pace, or None when no duration is known, or one that nobody could have spoken in."""
         if not self.duration_s:
             return None
-        return round(len(self.transcript.split()) / self.duration_s, 2)
+        pace = len(self.transcript.split()) / self.duration_s
+        return round(pace, 2) if SLOWEST <= pace <= FASTEST else None

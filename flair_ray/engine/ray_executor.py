@@ -125,9 +125,12 @@ class RayExecutor:
 
 
 def shard_count(items: int) -> int:
-    """How many shards: enough to use the cores, never more than two per core."""
-    cores = ray.cluster_resources().get("CPU", 1)
-    return max(1, min(math.ceil(items / ITEMS_PER_SHARD) + (items < ITEMS_PER_SHARD), int(2 * cores)))
+    """How many shards: two at least, so that a lost worker is not the whole stage; one per core at most.
+
+    A shard multiplexes hundreds of calls; a second one on the same core would only cost a process.
+    """
+    cores = int(ray.cluster_resources().get("CPU", 1))
+    return max(1, min(max(2, math.ceil(items / ITEMS_PER_SHARD)), cores))
 
 
 def resident(index: int, version: str) -> Any:

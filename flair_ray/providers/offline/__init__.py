@@ -25,11 +25,6 @@ from flair_ray.providers.offline.vote import vote
 from flair_ray.providers.offline.write import write_script
 
 OFFLINE_MODEL = "offline-heuristic"
-OFFLINE_NOTICE = (
-    "Made by the offline heuristic: rules and phrase tables, not a language model. It shows how the studio works; "
-    "for scripts worth posting, run it with a model (--provider)."
-)
-"""To be shown wherever its results are."""
 
 
 class OfflineProvider:

@@ -14,7 +14,7 @@ from flair_ray.domain.scripts import CandidateScript, ScriptSlot
 from flair_ray.domain.videos import Video
 from flair_ray.domain.work import Placed, PollSheet, VoiceBrief, Voter, WritingBrief
 from flair_ray.errors import BadRequest
-from flair_ray.providers.offline import OFFLINE_MODEL, OFFLINE_NOTICE, OfflineProvider
+from flair_ray.providers.offline import OFFLINE_MODEL, OfflineProvider
 
 Chat = Callable[..., ChatRequest]
 
@@ -57,7 +57,6 @@ async def test_what_it_has_no_rules_for_is_a_bad_request(chat: Chat, stage: Stag
 
 
 def test_it_says_what_it_is() -> None:
-    assert "not a language model" in OFFLINE_NOTICE
     assert OFFLINE_MODEL == "offline-heuristic"
 
 
