@@ -2,15 +2,18 @@
 
     ask ──▶ answer ──▶ valid? ──yes──▶ Done
      ▲         │          └──no──▶ one re-ask that shows the model its error, then Skipped
-     └─ wait ◀─┴─ retryable failure: full jitter, Retry-After honoured, within the item's deadline
+     └─ wait ◀─┴─ retryable failure: full jitter, Retry-After honoured, within the item's time
 
 Every call that was sent is counted, and its tokens when the provider told them, whether it helped or not.
-A 429 uses up time but no attempt: the server took nothing. Nobody waits while holding a permit. An error
-that every other call would meet too (``fatal``: a refused key, an unknown model) is raised, not recorded.
+A 429 uses up time but no attempt: the server took nothing. Nobody waits while holding a permit. An item's
+time runs while the provider is asked or waited for and stands still while the item queues for a permit: the
+last of ten thousand must not be out of time before its first call. An error that every other call would meet
+too (``fatal``: a refused key, an unknown model) is raised, not recorded.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +24,16 @@ from pydantic import ValidationError
 from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Reask
 from flair_ray.domain.codec import encode
 from flair_ray.domain.work import Done, Skipped
-from flair_ray.errors import AnswerError, InvalidAnswer, ProviderError, RateLimited, Refused, ServerTrouble, Truncated
+from flair_ray.errors import (
+    AnswerError,
+    CallTimeout,
+    InvalidAnswer,
+    ProviderError,
+    RateLimited,
+    Refused,
+    ServerTrouble,
+    Truncated,
+)
 from flair_ray.flow.backoff import full_jitter
 from flair_ray.ports import Clock, Limiter, MapStage, Provider
 
@@ -36,6 +48,13 @@ class Patience:
     call_timeout_s: float
     item_deadline_s: float
     max_attempts: int
+
+
+@dataclass(slots=True)
+class _Time:
+    """What an item has left of its deadline, seconds."""
+
+    left_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +82,19 @@ class Asker:
     ) -> Verdict:
         """The outcome of one item. Calls ``on_start`` when the first permit is held. Raises fatal errors."""
         request = stage.request(shared, item)
-        deadline_s = self._clock.now_s() + self._patience.item_deadline_s
+        time = _Time(self._patience.item_deadline_s)
         tally = CallTally()
-        attempt = 1
+        failures = attempts = 0
         while True:
             completion: Completion | None = None
             try:
-                completion = await self._call(request, deadline_s, on_start)
+                completion = await self._call(request, time, on_start)
                 output = _checked(stage, shared, item, request, completion)
                 tally += CallTally(calls=1, usage=completion.usage)
                 return Verdict(Done(encode(output, stage.output)), output, tally)
             except AnswerError as err:
                 tally += CallTally(calls=1, failed=1, usage=completion.usage if completion else CallTally().usage)
-                if not err.reaskable or request.reask is not None:
+                if not err.reaskable or request.reask is not None or time.left_s <= 0:
                     return _given_up(err, tally)
                 request = replace(request, reask=Reask(completion.text if completion else "", str(err)))
                 tally += CallTally(reasks=1)
@@ -84,19 +103,26 @@ class Asker:
                     raise
                 limited = isinstance(err, RateLimited)
                 tally += CallTally(calls=1, failed=int(not limited), rejected_429=int(limited))
-                wait_s = full_jitter(attempt, self._rng, _asked_wait(err))
-                attempt += not limited
-                out_of_tries = attempt > self._patience.max_attempts
-                if not err.retryable or out_of_tries or self._clock.now_s() + wait_s >= deadline_s:
+                failures += 1
+                attempts += not limited
+                wait_s = full_jitter(failures, self._rng, _asked_wait(err))
+                if not err.retryable or attempts >= self._patience.max_attempts or wait_s >= time.left_s:
                     return _given_up(err, tally)
                 tally += CallTally(retries=1)
+                time.left_s -= wait_s
                 await self._clock.sleep(wait_s)
 
-    async def _call(self, request: ChatRequest, deadline_s: float, on_start: Callable[[], None]) -> Completion:
+    async def _call(self, request: ChatRequest, time: _Time, on_start: Callable[[], None]) -> Completion:
         async with self._limiter.permit():
             on_start()
-            left_s = max(0.001, deadline_s - self._clock.now_s())
-            return await self._provider.complete(request, min(self._patience.call_timeout_s, left_s))
+            begun_s, timeout_s = self._clock.now_s(), min(self._patience.call_timeout_s, time.left_s)
+            try:
+                async with asyncio.timeout(timeout_s):  # whatever a server trickles, and however an adapter counts
+                    return await self._provider.complete(request, timeout_s)
+            except TimeoutError:
+                raise CallTimeout(f"No answer within {timeout_s:.0f} s.") from None
+            finally:
+                time.left_s -= self._clock.now_s() - begun_s
 
 
 def _checked(

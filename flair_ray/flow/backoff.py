@@ -10,13 +10,16 @@ import random
 
 BASE_S = 0.5
 CAP_S = 30.0
+DOUBLINGS = 16
+"""More would reach no further than the cap, and a float ends at 1,023."""
 
 
-def full_jitter(attempt: int, rng: random.Random, retry_after_s: float | None = None) -> float:
-    """Seconds to wait after failed attempt 1, 2, …; never less than the server asked for.
+def full_jitter(failures: int, rng: random.Random, retry_after_s: float | None = None) -> float:
+    """Seconds to wait after failure 1, 2, … in a row; never less than the server asked for.
 
-    What a server asks for gets up to a quarter on top, or every client would return in the same instant.
+    What a server asks for gets up to a quarter on top, or every client would return in the same instant. "Retry
+    after 0" says nothing: taken at its word it would be a loop without a pause.
     """
-    if retry_after_s is not None:
+    if retry_after_s:
         return retry_after_s * (1 + 0.25 * rng.random())
-    return rng.uniform(0, min(CAP_S, BASE_S * 2 ** (attempt - 1)))
+    return rng.uniform(0, min(CAP_S, BASE_S * 2 ** min(failures - 1, DOUBLINGS)))
