@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from flair_ray.engine.shard import Tools, run_shard
 from flair_ray.ports import Delivered, Lost, StageJob
@@ -14,9 +15,10 @@ class LocalExecutor:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    async def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:
-        async for delivered in run_shard(job, self._tools):
-            yield delivered
+    async def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
+        async with aclosing(run_shard(job, self._tools)) as shard:
+            async for delivered in shard:
+                yield delivered
 
     async def close(self) -> None:
         """Nothing to do: the tools belong to whoever made them."""

@@ -20,14 +20,7 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnavailableError,
-    NodeDiedError,
-    RayError,
-    RaySystemError,
-    WorkerCrashedError,
-)
+from ray.exceptions import RayError, RayTaskError
 
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import ModelChoice
@@ -103,7 +96,9 @@ class RayExecutor:
                 if isinstance(delivery, Delivered):
                     missing.discard(delivery.item_id)
                 queue.put_nowait(delivery)
-        except (WorkerCrashedError, ActorDiedError, ActorUnavailableError, NodeDiedError, RaySystemError) as err:
+        except RayTaskError as err:
+            queue.put_nowait(err)
+        except RayError as err:  # whatever took it: a crash, its node, the memory monitor, a restarting actor
             queue.put_nowait(Lost(tuple(sorted(missing)), type(err).__name__))
         except Exception as err:
             queue.put_nowait(err)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from flair_ray.domain.runs import ModelChoice
@@ -46,15 +47,25 @@ def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Delivered | Fatal]:
     """The body of a Ray streaming task: yields as items are recorded, at most one Fatal at the end."""
     loop = _persistent_loop()
     deliveries = stream_shard(job, kit)
+    step: asyncio.Future[Delivered | Fatal] | None = None
     try:
         while True:
             try:
-                yield loop.run_until_complete(anext(deliveries))
+                step = asyncio.ensure_future(anext(deliveries), loop=loop)
+                yield loop.run_until_complete(step)
             except StopAsyncIteration:
                 return
     finally:
-        # A cancelled task arrives here too: what is pending is cancelled inside the loop, which stays usable.
-        loop.run_until_complete(deliveries.aclose())
+        loop.run_until_complete(_ended(step, deliveries))
+
+
+async def _ended(step: asyncio.Future[Delivered | Fatal] | None, deliveries: AsyncGenerator[object, None]) -> None:
+    """A cancel interrupts the loop and not what runs on it: without this the shard's items would sleep on in this
+    process, and wake up and call again beside those of its next shard."""
+    if step is not None and not step.done():
+        step.cancel()
+        await asyncio.wait({step})
+    await deliveries.aclose()
 
 
 def warm_worker(kit: ToolKit, model: ModelChoice) -> None:
@@ -65,23 +76,22 @@ def warm_worker(kit: ToolKit, model: ModelChoice) -> None:
 
 async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
     """The same for an event loop that runs already."""
-    shard = run_shard(job, await _tools_of(kit))
     try:
-        async for delivered in shard:
-            yield delivered
+        async with aclosing(run_shard(job, await _tools_of(kit))) as shard:
+            async for delivered in shard:
+                yield delivered
     except FlairError as err:
         log.warning("shard ended", extra={"run_id": job.run_id, "stage": job.stage, "error": type(err).__name__})
         yield Fatal(err)
-    finally:
-        await shard.aclose()
 
 
 class ShardHost:
     """A resident actor: shards too small to be worth a process of their own share this one."""
 
     async def run(self, job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
-        async for delivered in stream_shard(job, kit):
-            yield delivered
+        async with aclosing(stream_shard(job, kit)) as deliveries:
+            async for delivered in deliveries:
+                yield delivered
 
 
 def _persistent_loop() -> asyncio.AbstractEventLoop:
