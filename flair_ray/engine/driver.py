@@ -38,10 +38,12 @@ from flair_ray.errors import (
     StageFailed,
     StoreUnavailable,
 )
-from flair_ray.ports import Executor, Lease, Lost, RunStore, StageJob
+from flair_ray.ports import Clock, Executor, Lease, Lost, RunStore, StageJob
 
 log = logging.getLogger(__name__)
 
+POLL_S = 1.0
+"""How often a driver renews its lease and hears of a cancel, and how often a waiting one asks for the lease."""
 MAX_LOSSES = 10
 """Workers that may die within one stage before the run fails: a broken cluster must not be fed for ever."""
 
@@ -60,10 +62,11 @@ class DriverSettings:
 class Driver:
     """Drives runs, one ``drive`` call each; holds no state between calls."""
 
-    def __init__(self, store: RunStore, executor: Executor, settings: DriverSettings) -> None:
+    def __init__(self, store: RunStore, executor: Executor, settings: DriverSettings, clock: Clock) -> None:
         self._store = store
         self._executor = executor
         self._settings = settings
+        self._clock = clock
 
     async def drive(self, run_id: RunId) -> RunStatus:
         """Take the run to its end and return how it ended; a run that has completed is left as it is.
@@ -71,11 +74,10 @@ class Driver:
         Raises RunNotFound, RunConflict (driven by another, or begun under other prompts), LeaseLost and
         StoreUnavailable. Cancelling this coroutine leaves the run open, to be resumed.
         """
-        before = await self._store.snapshot(run_id)
-        if before.status is RunStatus.COMPLETED:
-            return before.status
-        lease = await self._store.acquire(run_id, self._settings.lease_ttl_s)
-        work = asyncio.create_task(self._attempt(lease, before))
+        if (await self._store.snapshot(run_id)).status is RunStatus.COMPLETED:
+            return RunStatus.COMPLETED
+        lease = await self._take(run_id)
+        work = asyncio.create_task(self._attempt(lease))
         watch = asyncio.create_task(self._watch(lease))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -90,11 +92,23 @@ class Driver:
             with contextlib.suppress(InfrastructureError):
                 await self._store.release(lease)
 
+    async def _take(self, run_id: RunId) -> Lease:
+        """The run's lease, after one time to live at most: a driver that died left its lease behind."""
+        ttl_s = self._settings.lease_ttl_s
+        deadline_s = self._clock.now_s() + ttl_s + POLL_S
+        while True:
+            try:
+                return await self._store.acquire(run_id, ttl_s)
+            except RunConflict:
+                if self._clock.now_s() >= deadline_s:
+                    raise
+            await self._clock.sleep(POLL_S)
+
     async def _watch(self, lease: Lease) -> None:
         """Keeps the lease alive; returns when somebody asked for a cancel."""
         ttl_s = self._settings.lease_ttl_s
-        while not await self._store.renew(lease, ttl_s):  # noqa: ASYNC110  # the state watched is in Redis
-            await asyncio.sleep(min(1.0, ttl_s / 3))
+        while not await self._store.renew(lease, ttl_s):
+            await self._clock.sleep(min(POLL_S, ttl_s / 3))
 
     async def _cancelled(self, lease: Lease) -> RunStatus:
         stage = (await self._store.snapshot(lease.run_id)).current_stage
@@ -102,8 +116,11 @@ class Driver:
         await self._store.finish(lease, RunStatus.CANCELLED, draft, exit_code=130)
         return RunStatus.CANCELLED
 
-    async def _attempt(self, lease: Lease, before: RunSnapshot) -> RunStatus:
+    async def _attempt(self, lease: Lease) -> RunStatus:
         try:
+            before = await self._store.snapshot(lease.run_id)
+            if before.status is RunStatus.COMPLETED:
+                return before.status  # by the driver whose lease we waited out
             state = await load_state(self._store, lease.run_id, self._settings.fingerprint_of)
             if before.status is not RunStatus.PENDING:
                 await self._store.reopen(lease, _recovered(before))

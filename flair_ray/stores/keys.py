@@ -1,7 +1,8 @@
 """Every key in Redis, in one place: who writes it, what type it has, when it goes.
 
-All keys of a run carry the same time to live, refreshed at every stage transition and record; nothing
-here is found by KEYS or SCAN.
+All keys of a run carry the same time to live. A transition refreshes the run and its events, a record these and the
+stage's results and counters, and reading results refreshes them: a run that is resumed on its last day keeps what it
+had. Nothing here is found by KEYS or SCAN.
 """
 
 from __future__ import annotations

@@ -48,19 +48,24 @@ EVENTS_PER_RUN = 64
 """A stream keeps at least this many entries, plus three per planned item: more than a run can append,
 so a live run is never trimmed."""
 PAGE = 1000
+SOCKET_TIMEOUT_S = 5.0
+LONGEST_BLOCK_MS = 4_000
+"""Below the socket's timeout, or a wait for news would be taken for a dead server."""
 
 Pairs = Mapping[str, str | int]
 
 
 def connect(url: str) -> Redis:
-    """A client with a bounded pool. It outlasts a restart of the server: retries go on for about 30 s."""
+    """A client with a bounded pool. It outlasts a restart of the server: retries go on for about 30 s (some minutes
+    where a server takes connections and says nothing)."""
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=POOL_SIZE,
         timeout=30,
         decode_responses=True,
         health_check_interval=30,
-        socket_connect_timeout=5,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        socket_timeout=SOCKET_TIMEOUT_S,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 34),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
@@ -71,7 +76,7 @@ async def ping(url: str) -> bool:
     """Whether a server answers there, tried once: a wrong address must not take half a minute to show."""
     try:
         async with Redis.from_url(
-            url, socket_connect_timeout=5, socket_timeout=5, retry=Retry(NoBackoff(), 0)
+            url, socket_connect_timeout=SOCKET_TIMEOUT_S, socket_timeout=SOCKET_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
         ) as probe:
             await probe.ping()
     except (RedisError, ValueError, OSError):
@@ -187,7 +192,7 @@ class RedisRunStore:
         await self._transition(
             lease,
             once=(f"reopened:{lease.token}", "1"),
-            pairs={"status": RunStatus.RUNNING.value, "finished_ms": "@del", "error": "@del", "cancel": "@del"},
+            pairs={"status": RunStatus.RUNNING.value, "finished_ms": "@del", "error": "@del", "exit_code": "@del"},
             drafts=[recovered],
         )
 
@@ -250,7 +255,11 @@ class RedisRunStore:
 
     async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]:
         async with _translated():
-            stored: Any = await self._redis.hgetall(keys.results(run_id, fingerprint, stage))
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.hgetall(keys.results(run_id, fingerprint, stage))
+            for key in (keys.results(run_id, fingerprint, stage), keys.tally(run_id, stage)):
+                pipe.expire(key, self._ttl_s)
+            stored, *_ = await pipe.execute()
         return {ItemId(item_id): load_outcome(text) for item_id, text in stored.items()}
 
     async def finish(
@@ -283,7 +292,8 @@ class RedisRunStore:
 
     async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
         async with _translated():
-            reply: Any = await self._redis.xread({keys.events(run_id): after}, count=PAGE, block=block_ms)
+            block = min(block_ms, LONGEST_BLOCK_MS) if block_ms else None  # 0 would mean for ever
+            reply: Any = await self._redis.xread({keys.events(run_id): after}, count=PAGE, block=block)
         entries = reply[0][1] if reply else []
         return [Event(entry_id, entry["name"], from_json(entry["data"])) for entry_id, entry in entries]
 

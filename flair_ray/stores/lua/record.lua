@@ -23,6 +23,5 @@ if first == 1 then
   local data = string.sub(ARGV[4], 1, -2) .. ',"completed":' .. completed .. ',"total":' .. ARGV[5] .. '}'
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', run[1], '*', 'name', ARGV[3], 'data', data)
 end
-redis.call('EXPIRE', KEYS[1], run[2])
-redis.call('EXPIRE', KEYS[3], run[2])
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], run[2]) end
 return {first, completed}
