@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from math import fsum
 from statistics import median
 
 from flair_ray.domain.ids import VideoId
@@ -45,7 +46,7 @@ def aggregate(patterns: Sequence[Pattern], videos: Sequence[Video]) -> PatternLi
     lifts = {key: _lift(group, rates, overall) for key, group in groups.items()}
     raw = {key: len(group) * (lifts[key] or 1.0) for key, group in groups.items()}
     order = sorted(groups, key=lambda key: (-raw[key], key))
-    total = sum(raw.values())
+    total = fsum(raw.values())  # exact, so that the order in which patterns come plays no part
     entries = tuple(
         _entry(f"P{place:02d}", key, groups[key], lifts[key], raw[key] / total, rates)
         for place, key in enumerate(order, start=1)

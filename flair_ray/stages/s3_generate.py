@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from math import lcm
 
 from pydantic import BaseModel
 
@@ -43,18 +44,19 @@ ENTRIES_SHOWN = 12
 
 
 def work(library: PatternLibrary, profile: CreatorProfile, count: int, seed: int) -> Work[WritingBrief, ScriptSlot]:
-    """``count`` slots, allocated to patterns by weight; themes and angles rotate without repeating a pair."""
+    """``count`` slots, allocated to patterns by weight; themes and angles rotate, no pair twice before all came."""
     shares = largest_remainder([e.weight for e in library.entries], count)
     patterns = [e for e, n in zip(library.entries, shares, strict=True) for _ in range(n)]
     themes = profile.content_themes or ((profile.niche,) if profile.niche else ("what you know best",))
     angles = list(ANGLES)
     random.Random(f"angles {seed}").shuffle(angles)  # noqa: S311  # a seeded choice, not a secret
+    period = lcm(len(themes), len(angles))  # by then every pair that both turning in step can make has come up
     slots = tuple(
         ScriptSlot(
             script_id=ScriptId(f"S{i + 1:02d}"),
             pattern=pattern,
             theme=themes[i % len(themes)],
-            angle=angles[(i + i // len(themes)) % len(angles)],
+            angle=angles[(i + i // period) % len(angles)],
         )
         for i, pattern in enumerate(patterns)
     )

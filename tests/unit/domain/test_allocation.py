@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,4 +49,4 @@ def test_the_counts_sum_to_the_seats_and_each_is_within_one_of_its_share(weights
 @given(sizes, seats)
 def test_a_heavier_group_never_gets_fewer(weights: list[float], seats: int) -> None:
     pairs = sorted(zip(weights, largest_remainder(weights, seats), strict=True))
-    assert all(a[1] <= b[1] for a, b in zip(pairs, pairs[1:], strict=False) if a[0] < b[0])
+    assert all(a[1] <= b[1] for a, b in pairwise(pairs) if a[0] < b[0])
