@@ -7,7 +7,9 @@ clamped, and the run says so. A count that makes no sense is an InputError befor
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from flair_ray.config import Settings
 from flair_ray.domain import answers
@@ -21,6 +23,7 @@ from flair_ray.domain.videos import Video
 from flair_ray.errors import InputError
 from flair_ray.prompts import prompts_version
 
+T = TypeVar("T")
 ANSWER_MODELS = (
     answers.VideoAnalysis,
     answers.ScriptDraft,
@@ -58,10 +61,11 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
     """The spec and inputs of a run. Raises InputError for counts below 1 or above the settings' bounds."""
     _check_counts(order, settings)
     warnings = list(order.remarks)
-    videos = order.videos[: order.num_videos]
+    videos = _distinct("videos", order.videos, lambda v: v.video_id, warnings)[: order.num_videos]
+    personas = _distinct("personas", order.personas, lambda p: p.persona_id, warnings)
     if order.num_videos > len(videos):
         warnings.append(f"{order.num_videos} videos were asked for, {len(videos)} are there: using {len(videos)}.")
-    panel = default_panel(order.personas, order.num_personas, order.seed)
+    panel = default_panel(personas, order.num_personas, order.seed)
     if order.num_personas > len(panel):
         warnings.append(f"{order.num_personas} personas were asked for, {len(panel)} are there: using {len(panel)}.")
     top_n = min(order.top_n, order.num_scripts)
@@ -83,6 +87,16 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         warnings=tuple(warnings),
     )
     return replace(spec, fingerprint=_fingerprint(spec)), inputs
+
+
+def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings: list[str]) -> tuple[T, ...]:
+    """The first of each id. Results are recorded by id: two items of one id would be paid for and one lost."""
+    firsts: dict[str, T] = {}
+    for item in items:
+        firsts.setdefault(id_of(item), item)
+    if repeated := len(items) - len(firsts):
+        warnings.append(f"{repeated} of the {kind} had the id of an earlier one: left out.")
+    return tuple(firsts.values())
 
 
 def _fingerprint(spec: RunSpec) -> str:
