@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
-from flair_ray.errors import FlairError
+from flair_ray.errors import FlairError, RunInterrupted
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
@@ -309,25 +309,31 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; Ctrl-C and SIGTERM let it close what it opened first."""
 
     async def guarded() -> T:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # we are inside one
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        _heed_sigterm()
         return await work
 
     try:
         return asyncio.run(guarded())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _fail(
-            "Interrupted. What was recorded is kept: `flair runs` lists the run, `flair resume` goes on with it.", 130
-        )
+        _fail("Interrupted.", 130)
+
+
+def _heed_sigterm() -> None:
+    """SIGTERM ends the command like Ctrl-C does: closing what it opened."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101  # called from coroutines only
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 async def _shown(studio: Studio, run_id: RunId, settings: Settings, out_dir: Path | None, view: View) -> RunResult:
     from flair_ray.api import carry_out
 
+    _heed_sigterm()  # again: Ray has put its own handler in place, which aborts
     costs = asyncio.create_task(_report_costs(studio.store, run_id, view))
     try:
         return await carry_out(studio, run_id, settings, out_dir, view, BEGUN_S)
+    except asyncio.CancelledError:
+        raise RunInterrupted(run_id) from None
     finally:
         costs.cancel()
 

@@ -24,6 +24,7 @@
     └── RunError ................. the run as a whole
         ├── RunConflict .......... the run is in a state that forbids this (exit 2)
         ├── StageFailed .......... too many items of a stage failed (exit code of the cause)
+        ├── RunInterrupted ....... this process was told to stop; the run stays open (exit 130)
         └── RunCancelled ......... somebody asked for it (exit 130)
 
 Two rules keep these usable everywhere. Every constructor passes all its arguments to
@@ -192,6 +193,19 @@ class StageFailed(RunError):
         super().__init__(message, stage, exit_code)
         self.stage = stage
         self.exit_code = exit_code  # type: ignore[misc]  # the cause decides, per instance
+
+
+class RunInterrupted(RunError):
+    """This process was told to stop in the middle of a run, which stays open."""
+
+    exit_code = 130
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        return f"Interrupted. What was recorded is kept: `flair resume {self.run_id}` goes on with it."
 
 
 class RunCancelled(RunError):

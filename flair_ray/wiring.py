@@ -143,7 +143,8 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
             if address is None:
                 await executor.warm(choice.model)
-            yield Studio(opened.store, Driver(opened.store, executor, driver_settings(settings, choice)))
+            rules = driver_settings(settings, choice)
+            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock()))
     finally:
         shut_down, _ = await ray_starts
         await asyncio.to_thread(shut_down)
