@@ -3,7 +3,8 @@
 The schema is walked once from its root and one value is made for each node. Every choice comes from one
 generator seeded with the prompt, so an equal question has an equal answer and another question another
 one; strings are short sentences of words drawn from the question, so scripts and hooks differ and can be
-read. The text means nothing. Lists of enumerated items have distinct items as long as there are enough.
+read. The text means nothing. Lists of enumerated items have distinct items as long as there are enough. A bound that a
+vendor's schema has no keyword for is read where a model would read it: "At most 300 characters." in the description.
 
 Schemas come from outside: one that recurses without end, asks for a huge answer or uses a keyword that is
 not understood here (``pattern``, ``format`` …) is an InputError, never a wrong answer.
@@ -33,6 +34,17 @@ OPTIONAL_DEPTH = 6
 _WORD = re.compile(r"[^\W\d_][^\W\d_']{0,14}")
 _SPARE_WORDS = ["one", "small", "change", "made", "the", "whole", "morning", "easier", "and", "then", "nobody", "asked"]
 """Added to a question of fewer words, so that short questions have different answers too."""
+_TOLD = re.compile(r"(at least|at most|more than|less than) (\d+(?:\.\d+)?)( items| characters)?", re.IGNORECASE)
+_TOLD_KEYWORDS: Mapping[tuple[str, str], str] = {
+    ("at least", " items"): "minItems",
+    ("at most", " items"): "maxItems",
+    ("at least", " characters"): "minLength",
+    ("at most", " characters"): "maxLength",
+    ("at least", ""): "minimum",
+    ("at most", ""): "maximum",
+    ("more than", ""): "exclusiveMinimum",
+    ("less than", ""): "exclusiveMaximum",
+}
 _NOT_UNDERSTOOD = ("pattern", "format", "multipleOf", "uniqueItems", "not", "if", "minProperties", "contains")
 
 
@@ -88,7 +100,7 @@ class _Writer:
                 keyword = "anyOf" if schema.get("anyOf") else "oneOf"
                 schema = _merged(schema, keyword, [self._branch(branches, depth)])
             else:
-                return schema
+                return _told_bounds(schema) | schema
         raise InputError("The answer schema refers to itself and to nothing else.")
 
     def _branch(self, branches: Sequence[Any], depth: int) -> Any:
@@ -180,6 +192,15 @@ def _type(schema: Mapping[str, Any]) -> str:
     if declared not in ("object", "array", "string", "integer", "number", "boolean", "null"):
         raise InputError(f"The answer schema has a type that JSON does not have: {declared!r}.")
     return str(declared)
+
+
+def _told_bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords for the bounds that the description tells; lengths and counts are whole."""
+    bounds: dict[str, Any] = {}
+    for limit, number, unit in _TOLD.findall(str(schema.get("description", ""))):
+        if keyword := _TOLD_KEYWORDS.get((limit.lower(), unit)):
+            bounds[keyword] = int(float(number)) if unit else float(number)
+    return bounds
 
 
 def _choices(schema: Mapping[str, Any]) -> list[Any] | None:

@@ -1,15 +1,17 @@
 """A language model's server without a language model: what every benchmark and failure test calls.
 
-A process of its own that speaks OpenAI chat completions. Each request is answered from its own JSON schema
-and its own words (mock_answers), after a latency and with a fate drawn from a seed (mock_traffic), so a
-whole run succeeds, and the same run meets the same luck. Over its limits it refuses: 429 with Retry-After
-in whole seconds, rounded up as the header wants it, and retry-after-ms with the exact time, which OpenAI's
-clients read first.
+A process of its own that speaks OpenAI chat completions and Gemini's generateContent (mock_openai,
+mock_gemini). Each request is answered from its own JSON schema and its own words (mock_answers), after a
+latency and with a fate drawn from a seed (mock_traffic), so a whole run succeeds, and the same run meets the
+same luck. Over its limits it refuses with 429 and says when to come back. Failure tests hand it a script of
+faults for the next calls (mock_faults).
 
     POST /v1/chat/completions    GET /v1/models
+    POST /v1/models/{model}:generateContent    GET /v1/models/{model}    (and under /v1beta)
     GET /stats                   counters since the last reset (mock_traffic.Tally) and ``in_flight``
-    POST /reset                  counters, prompt cache, luck and bucket as at the start
-    POST /config                 {"rpm": 300, …}: other latency, limits or shares from now on
+    POST /reset                  counters, prompt cache, luck and bucket as at the start, and no script
+    POST /config                 {"rpm": 300, …}: other latency, limits or shares from now on;
+                                 {"script": ["429:2", "cut"]}: what the next calls meet
 
 Invariants. A call holds its place from admission until just before its answer is written, so a client that
 starts a call when another has been answered is never one too many. A client that hangs up gives its place
@@ -17,19 +19,16 @@ back when the closed connection is noticed. A latency counts from the arrival of
 and any model name will do.
 
 It fails by not starting (InputError: the port is taken), or by answering 400 to what it cannot read.
-Source: https://platform.openai.com/docs/api-reference/chat
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import signal
 import sys
-import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from aiohttp import web
 from pydantic_core import from_json, to_json
@@ -38,13 +37,19 @@ from flair_ray.errors import FlairError, InputError
 from flair_ray.flow.clock import SystemClock
 from flair_ray.ports import Clock
 from flair_ray.testing.mock_answers import write_answer
+from flair_ray.testing.mock_faults import MALFORMED, PAGE, STATUSES, WRONG_SHAPE, Fault, Script
+from flair_ray.testing.mock_gemini import GeminiWire
+from flair_ray.testing.mock_openai import OpenAIWire
 from flair_ray.testing.mock_options import MockOptions, parse_tail
-from flair_ray.testing.mock_prompts import ChatBody, PrefixCache, prompt_key, read_chat, token_count
+from flair_ray.testing.mock_prompts import PrefixCache, prompt_key, token_count
 from flair_ray.testing.mock_server import READY, MockServer
-from flair_ray.testing.mock_traffic import Fate, Gate, Luck, Refusal, Tally
+from flair_ray.testing.mock_traffic import Fate, Gate, Luck, Tally
+from flair_ray.testing.mock_wire import Asked, Ending, Wire, Written
 
 __all__ = ["MockOptions", "MockServer", "create_app", "main", "serve"]
 
+MODEL = "mock"
+"""The name of the only model that is listed; any other is answered too."""
 MAX_BODY_BYTES = 32 * 2**20
 BACKLOG = 4_096
 """Connections that may wait to be accepted: a whole wave connects at once, and one past the queue's end
@@ -66,66 +71,83 @@ class MockLLM:
         self._tally = Tally()
         self._luck = Luck(self.options.seed)
         self._cache = PrefixCache()
+        self._script = Script()
 
-    async def chat(self, request: web.Request) -> web.Response:
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, OpenAIWire())
+
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, GeminiWire())
+
+    async def _serve(self, request: web.Request, wire: Wire) -> web.StreamResponse:
         tally, arrived_s = self._tally, self._clock.now_s()
         tally.calls += 1
         try:
-            chat = read_chat(await request.read())
-            tally.by_stage[chat.stage] += 1
+            asked = wire.read(await request.read(), request.match_info.get("model", ""))
+            tally.by_stage[asked.stage] += 1
             if refusal := self._gate.enter(self._clock.now_s()):
                 tally.rejected_429 += 1
-                return _too_many(refusal)
+                return _refused(wire, "429", f"Rate limit reached: {refusal.reason}.", refusal.retry_after_s)
             try:
                 tally.peak_in_flight = max(tally.peak_in_flight, self._gate.in_flight)
-                return await self._answer(chat, arrived_s, tally)
+                return await self._answer(request, wire, asked, arrived_s, tally)
             finally:
                 self._gate.leave()
         except (InputError, web.HTTPRequestEntityTooLarge) as err:
             tally.bad_requests += 1
-            return _error(400, "invalid_request_error", str(err))
+            return _refused(wire, "400", str(err), None)
         except asyncio.CancelledError:
             tally.abandoned += 1
             raise
 
-    async def _answer(self, chat: ChatBody, arrived_s: float, tally: Tally) -> web.Response:
-        prompt = chat.prompt
+    async def _answer(
+        self, request: web.Request, wire: Wire, asked: Asked, arrived_s: float, tally: Tally
+    ) -> web.StreamResponse:
+        prompt = asked.prompt
         key = prompt_key(prompt)
-        completion = self._completion(chat, prompt, key)
+        written = self._write(asked, prompt, key)
         tally.ask(key)
+        fault = self._script.next()
         latency_s, fate = self._luck.draw(self.options)
+        if fault.kind == "slow":
+            latency_s += fault.number or 0.0
         await self._clock.sleep(max(0.0, arrived_s + latency_s - self._clock.now_s()))
-        if fate is Fate.OK:
+        if fault.kind in ("ok", "slow") and fate is Fate.OK:
             tally.ok += 1
-            return _json(completion)
-        tally.fail(key)
+            return _json(wire.answer(asked.model, written))
+        if fault.kind == "429":
+            tally.rejected_429 += 1
+            tally.forget(key)
+        else:
+            tally.fail(key)
+        if fault.kind not in ("ok", "slow"):
+            return await _faulty(request, wire, asked, written, fault)
         if fate is Fate.FAIL:
-            return _error(500, "server_error", "The mock was told to fail this call.")
-        return _json(_spoiled(completion))
+            return _refused(wire, "500", "The mock was told to fail this call.", None)
+        return _json(wire.answer(asked.model, _spoiled(written)))
 
-    def _completion(self, chat: ChatBody, prompt: bytes, key: bytes) -> dict[str, Any]:
-        """A whole response body. Raises InputError for a schema that cannot be answered."""
-        schema, seed = chat.schema_asked, int.from_bytes(key, "big") + self.options.seed
-        value = write_answer({"type": "string"} if schema is None else schema, chat.messages[-1].text, seed)
+    def _write(self, asked: Asked, prompt: bytes, key: bytes) -> Written:
+        """An answer to the question. Raises InputError for a schema that cannot be answered."""
+        schema, seed = asked.schema_asked, int.from_bytes(key, "big") + self.options.seed
+        value = write_answer({"type": "string"} if schema is None else schema, asked.question, seed)
         text = value if schema is None else to_json(value).decode()
-        return {
-            "id": f"chatcmpl-{key.hex()}",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": chat.model,
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": text, "refusal": None},
-                    "logprobs": None,
-                    "finish_reason": "stop",
-                }
-            ],
-            "usage": _usage(token_count(prompt), self._cache.cached_tokens(prompt), token_count(text.encode())),
-        }
+        return Written(
+            key=key.hex(),
+            text=text,
+            input_tokens=token_count(prompt),
+            cached_tokens=self._cache.cached_tokens(prompt),
+            output_tokens=token_count(text.encode()),
+        )
 
     async def models(self, _: web.Request) -> web.Response:
-        return _json({"object": "list", "data": [{"id": "mock", "object": "model", "created": 0, "owned_by": "flair"}]})
+        return _json({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "flair"}]})
+
+    async def model(self, request: web.Request) -> web.Response:
+        """Gemini's: only the mock's own model is there."""
+        name = request.match_info["model"]
+        if name != MODEL:
+            return _refused(GeminiWire(), "404", f"There is no model {name}.", None)
+        return _json({"name": f"models/{name}", "displayName": "Mock", "inputTokenLimit": 1_048_576})
 
     async def stats(self, _: web.Request) -> web.Response:
         return _json({**self._tally.as_json(), "in_flight": self._gate.in_flight})
@@ -143,9 +165,11 @@ class MockLLM:
             changes = from_json(await request.read())
             if not isinstance(changes, dict):
                 raise InputError("POST /config takes a JSON object of options.")
+            script = Script(changes.pop("script")) if "script" in changes else self._script
             self.options = self.options.changed(changes)
+            self._script = script
         except (InputError, ValueError) as err:
-            return _error(400, "invalid_request_error", str(err))
+            return _refused(OpenAIWire(), "400", str(err), None)
         self._gate.change(self.options, self._clock.now_s())
         return _json(self.options.as_json())
 
@@ -156,6 +180,8 @@ def create_app(options: MockOptions, clock: Clock | None = None) -> web.Applicat
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.router.add_post("/v1/chat/completions", mock.chat)
     app.router.add_get("/v1/models", mock.models)
+    app.router.add_post("/{version:v1|v1beta}/models/{model}:generateContent", mock.generate)
+    app.router.add_get("/{version:v1|v1beta}/models/{model}", mock.model)
     app.router.add_get("/stats", mock.stats)
     app.router.add_post("/reset", mock.reset)
     app.router.add_post("/config", mock.configure)
@@ -195,7 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> MockOptions:
-    parser = argparse.ArgumentParser(prog="mock-llm", description="A local server that speaks OpenAI chat completions.")
+    parser = argparse.ArgumentParser(
+        prog="mock-llm", description="A local server that speaks OpenAI chat completions and Gemini."
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--latency-s", type=float, default=1.0, help="seconds from request to answer")
@@ -210,32 +238,49 @@ def _options(argv: Sequence[str] | None) -> MockOptions:
     return MockOptions(**{**given, "tail": parse_tail(given["tail"])})
 
 
-def _usage(prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> dict[str, Any]:
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": cached_tokens},
-        "completion_tokens_details": {"reasoning_tokens": 0},
-    }
+_ENDINGS: dict[str, Ending] = {"truncated": "length", "refusal": "refusal", "filtered": "filtered", "blank": "blank"}
 
 
-def _spoiled(completion: dict[str, Any]) -> dict[str, Any]:
-    """The same response with an answer that fits no schema: JSON cut short, or by turns a list."""
-    message = completion["choices"][0]["message"]
-    text = message["content"]
-    message["content"] = text[: len(text) // 2] if len(text) % 2 else '["not", "what", "was", "asked"]'
-    return completion
+async def _faulty(request: web.Request, wire: Wire, asked: Asked, written: Written, fault: Fault) -> web.StreamResponse:
+    """The response that a fault of the script stands for, if it is one at all."""
+    if fault.kind in STATUSES:
+        return _refused(wire, fault.kind, f"The mock was told to answer {fault.kind}.", fault.number)
+    if fault.kind == "empty":
+        return web.Response(content_type="application/json")
+    if fault.kind == "html":
+        return web.Response(body=PAGE, content_type="text/html")
+    if fault.kind == "malformed":
+        written = replace(written, text=MALFORMED)
+    elif fault.kind == "wrong_shape":
+        written = replace(written, text=WRONG_SHAPE)
+    elif fault.kind in ("truncated", "filtered"):
+        written = replace(written, text=written.text[: len(written.text) // 2])
+    body = wire.answer(asked.model, replace(written, ending=_ENDINGS.get(fault.kind, "stop")))
+    if fault.kind in ("drop", "cut"):
+        return await _hang_up(request, to_json(body), said_something=fault.kind == "cut")
+    return _json(body)
 
 
-def _too_many(refusal: Refusal) -> web.Response:
-    wait_ms = max(1, math.ceil(refusal.retry_after_s * 1000))
-    headers = {"Retry-After": str(math.ceil(wait_ms / 1000)), "retry-after-ms": str(wait_ms)}
-    return _error(429, "rate_limit_exceeded", f"Rate limit reached: {refusal.reason}.", headers)
+async def _hang_up(request: web.Request, body: bytes, said_something: bool) -> web.StreamResponse:
+    """Close the connection before the answer, or half-way through it."""
+    response = web.StreamResponse(headers={"Content-Length": str(len(body)), "Content-Type": "application/json"})
+    if said_something:
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+    if request.transport:
+        request.transport.close()
+    return response
 
 
-def _error(status: int, kind: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    return _json({"error": {"message": message, "type": kind, "param": None, "code": kind}}, status, headers)
+def _spoiled(written: Written) -> Written:
+    """The same with an answer that fits no schema: JSON cut short, or by turns a list."""
+    text = written.text
+    return replace(written, text=text[: len(text) // 2] if len(text) % 2 else WRONG_SHAPE)
+
+
+def _refused(wire: Wire, kind: str, message: str, wait_s: float | None) -> web.Response:
+    refusal = wire.refuse(kind, message, wait_s)
+    return _json(refusal.body, refusal.status, refusal.headers)
 
 
 def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

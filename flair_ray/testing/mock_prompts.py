@@ -84,6 +84,10 @@ class ChatBody(BaseModel):
         return named.body if named else _ANY_OBJECT
 
     @property
+    def question(self) -> str:
+        return self.messages[-1].text
+
+    @property
     def prompt(self) -> bytes:
         """All messages, in order."""
         return "\x1e".join(f"{m.role}\n{m.text}" for m in self.messages).encode("utf-8", "replace")

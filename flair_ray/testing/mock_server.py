@@ -28,7 +28,10 @@ HTTP_TIMEOUT_S: Final = 30.0
 
 
 class MockServer:
-    """Entering starts the server and waits until it listens; leaving ends it. ``base_url`` ends in /v1."""
+    """Entering starts the server and waits until it listens; leaving ends it. ``base_url`` ends in /v1.
+
+    Gemini's clients take the address without a path: ``gemini_url``.
+    """
 
     def __init__(self, options: MockOptions | None = None) -> None:
         self.options = options or MockOptions()
@@ -39,6 +42,10 @@ class MockServer:
     def pid(self) -> int:
         """Of the server's process, e.g. to leave it out of a sum of CPU time."""
         return self._running().pid
+
+    @property
+    def gemini_url(self) -> str:
+        return self.base_url.removesuffix("/v1")
 
     def __enter__(self) -> MockServer:
         command = [sys.executable, "-m", "flair_ray.testing.mock_llm", *self.options.as_arguments()]
@@ -65,7 +72,7 @@ class MockServer:
         self._call("POST", "/reset")
 
     def configure(self, **changes: object) -> dict[str, Any]:
-        """Other latency, limits or shares from now on; all options as they are then. Raises InputError."""
+        """Other latency, limits, shares or script from now on; all options as they are then. Raises InputError."""
         return self._call("POST", "/config", json.dumps(changes))
 
     def _call(self, method: str, path: str, body: str | None = None) -> dict[str, Any]:

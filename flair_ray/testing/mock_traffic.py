@@ -137,8 +137,9 @@ class Tally:
     """Every request that reached chat completions."""
     ok: int = 0
     rejected_429: int = 0
+    """Over the limits, or told to by a script."""
     failed: int = 0
-    """Injected 500s and malformed answers."""
+    """Injected failures: errors, unusable answers, cut connections."""
     bad_requests: int = 0
     """400: the request cannot be read, or its schema cannot be answered."""
     abandoned: int = 0
@@ -157,6 +158,10 @@ class Tally:
     def fail(self, prompt_key: bytes) -> None:
         """Nothing came of this call: asking again is no repetition."""
         self.failed += 1
+        self.forget(prompt_key)
+
+    def forget(self, prompt_key: bytes) -> None:
+        """As if it had not been asked."""
         self._asked[prompt_key] -= 1
 
     def as_json(self) -> dict[str, object]:

@@ -167,3 +167,25 @@ def test_a_plain_array_and_an_untyped_schema_are_answered() -> None:
 def test_a_schema_that_cannot_be_answered_is_refused(schema: object) -> None:
     with pytest.raises(InputError, match=r"schema"):
         write_answer(schema, QUESTION, 0)
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits"),
+    [
+        ({"type": "array", "items": {"type": "string"}, "description": "At least 4 items, at most 5 items."}, (4, 5)),
+        ({"type": "string", "description": "A line. At most 40 characters."}, (1, 40)),
+        ({"type": "string", "description": "At least 300 characters."}, (300, 2_000)),
+    ],
+)
+def test_bounds_that_are_only_told_are_kept(schema: dict[str, object], fits: tuple[int, int]) -> None:
+    for seed in range(20):
+        assert fits[0] <= len(write_answer(schema, "Why do basil roots rot?", seed)) <= fits[1]
+
+
+def test_numbers_keep_told_bounds_and_keywords_win() -> None:
+    told = {"type": "number", "description": "Seconds. At least 15, at most 45."}
+    assert all(15 <= write_answer(told, "Why?", seed) <= 45 for seed in range(50))
+    both = {"type": "integer", "minimum": 7, "maximum": 7, "description": "At most 3."}
+    assert write_answer(both, "Why?", 0) == 7
+    more = {"type": "number", "description": "More than 0, at most 1."}
+    assert all(0 < write_answer(more, "Why?", seed) <= 1 for seed in range(50))
