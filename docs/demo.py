@@ -1,0 +1,66 @@
+"""What the README shows of `make run`, from a real run: its output, and its report as headless Chromium shows it.
+
+    python docs/demo.py
+
+Of the output only the middle is trimmed: progress within a stage, and the scripts that were not chosen. Needs
+`chromium` on PATH. The run is seeded, so both change only when the code or the sample data do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURE = ROOT / "docs" / "pictures" / "report.png"
+MARKED = re.compile(r"(<!-- run-output:begin -->\n).*(<!-- run-output:end -->)", re.DOTALL)
+WIDTH, PAGE = "112", "1000,1450"
+QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+
+
+def run(folder: str) -> str:
+    """The output of the default run, as a terminal without colours shows it."""
+    command = [sys.executable, "-m", "flair_ray.cli", "run", "--provider", "offline", "--out", f"{folder}/run"]
+    env = {**os.environ, "FLAIR_DATA_DIR": f"{folder}/data", "COLUMNS": WIDTH}
+    done = subprocess.run(command, check=True, text=True, capture_output=True, env=env)  # noqa: S603
+    return done.stderr + done.stdout.replace(f"{folder}/run", "~/.local/share/flair_ray/runs/" + _run_id(done.stderr))
+
+
+def _run_id(log: str) -> str:
+    return re.search(r"run ([0-9a-f-]{36})", log)[1]  # type: ignore[index]  # a run says its id first
+
+
+def trimmed(output: str) -> str:
+    """Without progress inside stages and the rows below the chosen scripts; what was cut shows as an ellipsis."""
+    lines = [line.rstrip() for line in output.splitlines() if " in flight" not in line]
+    cut = next(i for i, line in enumerate(lines) if not line)
+    return "\n".join([*lines[:cut], "…", lines[-1]])
+
+
+def picture(report: str, browser: str, folder: str) -> None:
+    """The first page of the report."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *QUIET]
+    options += [f"--user-data-dir={folder}/profile", f"--window-size={PAGE}", f"--screenshot={PICTURE}"]
+    subprocess.run([browser, *options, f"file://{report}"], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
+
+
+def main() -> None:
+    """Entry point."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        sys.exit("The picture needs Chromium. On Debian: apt-get install chromium")
+    readme = ROOT / "README.md"
+    with tempfile.TemporaryDirectory(prefix="flair-demo-") as folder:
+        shown = trimmed(run(folder))
+        text = readme.read_text(encoding="utf-8")
+        readme.write_text(MARKED.sub(lambda m: f"{m[1]}\n```text\n{shown}\n```\n\n{m[2]}", text), encoding="utf-8")
+        picture(f"{folder}/run/report.html", browser, folder)
+
+
+if __name__ == "__main__":
+    main()

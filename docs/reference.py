@@ -1,0 +1,173 @@
+"""The parts of the documentation that the code already says, taken from it.
+
+    python docs/reference.py            rewrites them where they stand
+    python docs/reference.py --check    changes nothing; exit code 1 and the files' names when one is out of date
+
+A page marks the place: everything between ``<!-- generated: NAME -->`` and ``<!-- end -->`` is what the function
+of that name here returns. A test runs the check, so that a table and the code it describes cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from flair_ray import config, wiring
+from flair_ray.cli import app
+from flair_ray.domain import events as event_names
+from flair_ray.domain.ids import RunId, StageName
+from flair_ray.inputs import columns
+from flair_ray.outputs.names import OUTPUT_FILES
+from flair_ray.stores import keys as redis_keys
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md")))
+MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+DATA_DIR_DEFAULT = "`$XDG_DATA_HOME/flair_ray`, else `~/.local/share/flair_ray`"
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    """A Markdown table. What would end a cell or begin a tag is escaped; docstrings' double backticks become single."""
+    cells = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(c) for c in row) + " |" for row in cells)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", r"\|").replace("<", r"\<").replace("``", "`")
+
+
+def code(value: object) -> str:
+    return f"`{value}`" if value not in (None, "") else ""
+
+
+def settings() -> str:
+    """Every field of ``config.Settings``."""
+    fields = config.Settings.model_fields.items()
+    return table(
+        ("variable", "default", "meaning"),
+        (
+            (code("FLAIR_" + n.upper()), DATA_DIR_DEFAULT if f.default_factory else code(f.default), f.description)
+            for n, f in fields
+        ),
+    )
+
+
+def providers() -> str:
+    """Every provider that a run can name."""
+    rows = (
+        (code(p), code(m), " or ".join(map(code, config.KEY_NAMES.get(p, ()))))
+        for p, m in wiring.DEFAULT_MODELS.items()
+    )
+    return table(("provider", "model unless named", "its key, first match wins"), rows)
+
+
+def cli() -> str:
+    """Every command with its arguments and options."""
+    group: Any = typer.main.get_command(app)
+    return "\n\n".join(
+        f"## flair {name}\n\n{command.help}\n\n{_parameters(command)}" for name, command in group.commands.items()
+    )
+
+
+def _parameters(command: Any) -> str:
+    return table(("", "default", "meaning"), map(_parameter, command.params))
+
+
+def _parameter(p: Any) -> tuple[str, ...]:
+    meaning = p.help + (f" Also `{p.envvar}`." if p.envvar else "")
+    if p.param_type_name == "argument":
+        return code(p.display_name_raw.upper()), "", meaning
+    if isinstance(p.default, bool):
+        return code(p.opts[0]), "", meaning
+    return code(f"{p.opts[0]} {p.display_type(None).strip('<>').upper()}"), code(p.default), meaning
+
+
+def events() -> str:
+    """Every event with its data fields, as the docstrings in the enumeration list them."""
+    return table(("event", "data"), ((code(e.value), _described(e)) for e in event_names.EventName))
+
+
+def _described(event: event_names.EventName) -> str:
+    return next(text for name, text in _member_docs(event_names.EventName) if name == event.name)
+
+
+def _member_docs(enumeration: type) -> Iterator[tuple[str, str]]:
+    """Name and docstring of each member that has one: Python keeps them in the source only."""
+    body = ast.parse(inspect.getsource(enumeration)).body[0].body  # type: ignore[attr-defined]
+    for member, text in pairwise(body):
+        if isinstance(member, ast.Assign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+            yield member.targets[0].id, str(text.value.value)  # type: ignore[attr-defined]
+
+
+def inputs() -> str:
+    """Every field of a video with the names it goes by."""
+    rows = ((field, names, holders.strip()) for field, (names, holders) in columns._NAMES.items())
+    return table(("field", "names, best first", "also inside"), rows)
+
+
+def outputs() -> str:
+    """Every file of a run."""
+    return table(("file", "what it is"), ((code(name), what) for name, what in OUTPUT_FILES.items()))
+
+
+def keys() -> str:
+    """Every key in Redis."""
+    samples = {
+        "run_id": RunId("RUN"),
+        "stage": StageName.S1,
+        "fingerprint": "FP",
+        "key": "HASH",
+        "session_id": "SESSION",
+    }
+    made = [f for _, f in inspect.getmembers(redis_keys, inspect.isfunction) if f.__module__ == redis_keys.__name__]
+    made.sort(key=lambda f: inspect.getsourcelines(f)[1])
+    rows = ((code(f(**{p: samples[p] for p in inspect.signature(f).parameters})), inspect.getdoc(f)) for f in made)
+    return table(("key", "type and content"), ((key.replace(StageName.S1.value, "STAGE"), text) for key, text in rows))
+
+
+def lua() -> str:
+    """Every script: what its head says before it comes to KEYS."""
+    folder = files("flair_ray.stores").joinpath("lua")
+    scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".lua")), key=lambda f: f.name)
+    heads = ((f.name, f.read_text(encoding="utf-8").split("-- KEYS:")[0]) for f in scripts)
+    return table(("script", "what it does in one step"), ((code(name), head.replace("--", "")) for name, head in heads))
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    f.__name__: f for f in (settings, providers, cli, events, inputs, outputs, keys, lua)
+}
+
+
+def rewritten(text: str) -> str:
+    """A page with every marked part as the code has it now."""
+    return MARKED.sub(lambda m: f"{m[1]}\n{BLOCKS[m[2]]()}\n\n{m[3]}", text)
+
+
+def stale() -> dict[Path, str]:
+    """Pages that are out of date, each as it ought to be."""
+    pages = ((page, page.read_text(encoding="utf-8")) for page in PAGES)
+    return {page: new for page, old in pages if (new := rewritten(old)) != old}
+
+
+def main() -> None:
+    """Entry point."""
+    pages = stale()
+    if "--check" in sys.argv:
+        sys.exit(
+            "\n".join(f"{page.relative_to(ROOT)} is out of date: run python docs/reference.py" for page in pages) or 0
+        )
+    for page, text in pages.items():
+        page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
