@@ -1,16 +1,25 @@
 """What a model must answer at each stage, as pydantic models: their JSON schema constrains the model,
 they check what comes back, and near-misses in spelling are put right here and nowhere else.
 
-Lists are bounded, strings have lengths, categories are enumerations. Rules that a JSON schema cannot
-say (a ballot names distinct scripts) are checked by the stage.
+Lists are bounded, strings have lengths, categories are enumerations. No provider's JSON schema can ask for
+distinct items: a small ballot enumerates its orders instead, a larger one is checked by its stage.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Literal, TypeVar
+from itertools import permutations
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    create_model,
+)
 
 from flair_ray.domain.ballots import BALLOT_LENGTH
 from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Trigger
@@ -83,17 +92,30 @@ class PersonalizedDraft(Answer):
     video_prompt: Paragraph = Field(description="One prompt for a text-to-video model.")
 
 
+SMALL_BALLOT = 4
+"""Labels up to which every order is spelled out, 24 at most: a strict schema then leaves no wrong ballot. Five would
+be 120 orders, more than a constrained decoder should have to carry for each call."""
+BETTER_THAN = ">"
+
+
 @lru_cache(maxsize=64)
 def ballot_form(labels: tuple[str, ...]) -> type[BallotForm]:
-    """The form for a sheet with these labels: exactly min(5, N) of them. Distinctness is the stage's check."""
+    """The form for a sheet with these labels: exactly min(5, N) of them, best first.
+
+    Up to SMALL_BALLOT labels it asks for one of the possible orders ("BD > FG > KL"); above, for a list,
+    whose distinctness is the stage's check. ``top`` is a list either way.
+    """
     length = min(BALLOT_LENGTH, len(labels))
+    top: Any = list[Literal[labels]]  # type: ignore[valid-type]  # known only at run time
+    if len(labels) <= SMALL_BALLOT:
+        orders = [f" {BETTER_THAN} ".join(order) for order in permutations(labels)]
+        top = Annotated[top, BeforeValidator(_listed), WithJsonSchema({"type": "string", "enum": orders})]
+    told = f"Your {length} favourites, best first, no repeats."
     return create_model(
-        "BallotForm",
-        __base__=BallotForm,
-        top=(
-            list[Literal[labels]],  # type: ignore[valid-type]  # known only at run time
-            Field(
-                min_length=length, max_length=length, description=f"Your {length} favourites, best first, no repeats."
-            ),
-        ),
+        "BallotForm", __base__=BallotForm, top=(top, Field(min_length=length, max_length=length, description=told))
     )
+
+
+def _listed(value: object) -> object:
+    """ "BD > FG" → ["BD", "FG"]; a model that was not held to the schema may send the list itself."""
+    return [label.strip() for label in value.split(BETTER_THAN)] if isinstance(value, str) else value
