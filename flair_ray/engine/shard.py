@@ -2,19 +2,20 @@
 
 Items wait far more than they compute, so all of them run as tasks at once and the limiter decides who may
 call. An item is recorded the moment its answer is there, by this worker, before anyone else hears of it:
-what was paid for is safe even if the shard, its node or its driver dies in the next instant.
+what was paid for is safe even if the shard, its node or its driver dies in the next instant. A shard that is
+cancelled drops its calls in flight, and records first what has been answered.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass, replace
 
 from flair_ray.domain.ids import ItemId
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.domain.work import Done, Skipped
-from flair_ray.engine.asking import Asker, Patience
+from flair_ray.engine.asking import Asker, Patience, Verdict
 from flair_ray.engine.plan import MAP_STAGES
 from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.ports import Clock, Delivered, Provider, RunStore, StageJob
@@ -56,16 +57,30 @@ async def _one(job: StageJob, item_id: ItemId, item: object, asker: Asker, store
         if not announced:
             announced.append(asyncio.create_task(store.announce(job, item_id, stage.started(item))))
 
+    async def settle(verdict: Verdict) -> None:
+        await asyncio.gather(*announced)
+        if isinstance(verdict.outcome, Skipped):
+            draft = stage.skipped(item, verdict.outcome.reason)
+        else:
+            draft = stage.progress(item, verdict.output)
+        await store.record(job, item_id, verdict.outcome, draft, verdict.tally)
+
     try:
         verdict = await asker.ask(stage, job.shared, item, on_start)
+        await _to_the_end(settle(verdict))
     finally:
         await asyncio.gather(*announced)
-    if isinstance(verdict.outcome, Skipped):
-        draft = stage.skipped(item, verdict.outcome.reason)
-    else:
-        draft = stage.progress(item, verdict.output)
-    await store.record(job, item_id, verdict.outcome, draft, verdict.tally)
     return Delivered(item_id, ok=isinstance(verdict.outcome, Done))
+
+
+async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Finish ``work`` even if cancelled meanwhile: an answer in hand was paid for and must be recorded."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def split(job: StageJob, shards: int) -> list[StageJob]:

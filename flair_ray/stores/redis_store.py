@@ -16,6 +16,7 @@ reply was lost may have happened: all writes here may be repeated, at most a cal
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
@@ -326,6 +327,18 @@ async def _translated() -> AsyncIterator[None]:
         raise StoreUnavailable(f"Redis cannot be reached ({type(err).__name__}). Is it running?") from err
     except RedisError as err:
         raise StoreUnavailable(f"Redis refused a command: {err}") from err
+    _heed_cancel()
+
+
+def _heed_cancel() -> None:
+    """Raise the CancelledError that redis-py may have lost.
+
+    It sends under ``asyncio.wait_for``, which up to Python 3.11 drops a cancel that comes in the instant the send is
+    done (https://github.com/python/cpython/issues/86296): a driver that was told to stop would go on.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _json(data: Mapping[str, Json]) -> str:
