@@ -1,23 +1,41 @@
-"""One Redis and one Ray for the whole session, started when the first test asks for them."""
+"""One Redis and one Ray for the whole session, started when the first test asks for them.
+
+store, settings ........ a real store on the embedded Valkey; settings with a data directory of the test's own
+small_order ............ what somebody asks for, small enough to run in a twentieth of a second
+submit, local_driver ... record a run; drive it in this process, with the offline provider
+ray_cluster ............ a real local Ray
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 # Whatever a developer has exported must neither be spent nor change a result.
 for name in list(os.environ):
-    if name.startswith("FLAIR_") or name.endswith("_API_KEY") or name.startswith("RAY_"):
+    if name.startswith(("FLAIR_", "RAY_")) or name.endswith("_API_KEY"):
         del os.environ[name]
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-from flair_ray.config import Settings
-from flair_ray.stores.embedded import EmbeddedServer
-from flair_ray.stores.redis_store import RedisRunStore, connect
+from flair_ray.config import Settings  # noqa: E402
+from flair_ray.data import sample_personas, sample_profiles, sample_videos  # noqa: E402
+from flair_ray.domain.ids import RunId, new_run_id  # noqa: E402
+from flair_ray.engine.asking import Patience  # noqa: E402
+from flair_ray.engine.driver import Driver  # noqa: E402
+from flair_ray.engine.local_executor import LocalExecutor  # noqa: E402
+from flair_ray.engine.order import Order, first_event, prepare  # noqa: E402
+from flair_ray.engine.shard import Tools  # noqa: E402
+from flair_ray.flow.clock import SystemClock  # noqa: E402
+from flair_ray.ports import Executor, Provider  # noqa: E402
+from flair_ray.providers.offline import OfflineProvider  # noqa: E402
+from flair_ray.stores.embedded import EmbeddedServer  # noqa: E402
+from flair_ray.stores.redis_store import RedisRunStore, connect  # noqa: E402
+from flair_ray.wiring import choose_model, driver_settings  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +45,18 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.open()
     yield server.url
     server.close()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A real local Ray, with the dashboard, whose State API shows the tasks."""
+    import ray
+
+    from flair_ray.engine.ray_executor import connect_ray
+
+    connect_ray(None, dashboard=True)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture
@@ -40,3 +70,58 @@ async def store(redis_url: str) -> AsyncIterator[RedisRunStore]:
     yield opened
     await opened.close()
 
+
+@pytest.fixture
+def small_order() -> Order:
+    """12 videos, 6 scripts, 7 viewers, the best 3: 28 calls to the offline provider."""
+    return Order(
+        profile=sample_profiles()[0].profile,
+        videos=sample_videos(),
+        personas=sample_personas(),
+        model=choose_model("offline").model,
+        num_videos=12,
+        num_scripts=6,
+        num_personas=7,
+        top_n=3,
+    )
+
+
+@pytest.fixture
+def submit(store: RedisRunStore, settings: Settings) -> Callable[[Order], Awaitable[RunId]]:
+    """Record a run; nobody drives it yet."""
+
+    async def record(order: Order) -> RunId:
+        run_id = new_run_id()
+        spec, inputs = prepare(order, settings)
+        await store.create(run_id, spec, inputs, first_event(run_id, spec))
+        return run_id
+
+    return record
+
+
+@pytest.fixture
+def local_tools(store: RedisRunStore) -> Callable[..., Tools]:
+    """What a worker needs, around any provider; the offline one unless told otherwise."""
+
+    def make(provider: Provider | None = None) -> Tools:
+        answering = provider or OfflineProvider()
+        return Tools(lambda _: answering, store, Patience(20, 60, 3), SystemClock())
+
+    return make
+
+
+@pytest.fixture
+def make_driver(store: RedisRunStore, settings: Settings) -> Callable[[Executor], Driver]:
+    """A driver over any executor, that hears of a cancel within a fifth of a second."""
+    rules = replace(driver_settings(settings, choose_model("offline")), lease_ttl_s=0.6)
+
+    def make(executor: Executor) -> Driver:
+        return Driver(store, executor, rules, SystemClock())
+
+    return make
+
+
+@pytest.fixture
+def local_driver(make_driver: Callable[[Executor], Driver], local_tools: Callable[..., Tools]) -> Callable[..., Driver]:
+    """A driver that does everything in this process."""
+    return lambda provider=None: make_driver(LocalExecutor(local_tools(provider)))
