@@ -52,9 +52,14 @@ def ray_cluster() -> Iterator[None]:
     """A real local Ray, with the dashboard, whose State API shows the tasks."""
     import ray
 
-    from flair_ray.engine.ray_executor import connect_ray
-
-    connect_ray(None, dashboard=True)
+    ray.init(
+        address="local",
+        namespace="flair",
+        include_dashboard=True,
+        object_store_memory=150 * 1024**2,
+        log_to_driver=False,
+        configure_logging=False,
+    )
     yield
     ray.shutdown()
 
