@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check fmt bench chaos constraints clean
+.PHONY: help run test test-all check fmt bench constraints docs pictures clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP) ## The default run, offline: no key, no server, nothing to pay
 	$(BIN)/flair run --provider offline
 
-test: $(STAMP) ## Lint, types, architecture and tests: Python only, under 8 minutes
-	@$(MAKE) --no-print-directory check
+test: check ## Lint, types, layers and tests: Python only, under 8 minutes
 	$(BIN)/pytest -m "not long"
 
-test-all: test ## Everything `test` leaves out; each part says what it lacks
+test-all: test ## Also what needs more than Python: a TLS Redis; each part says how to get what it lacks
 	$(BIN)/pytest -m long
 
 check: $(STAMP) ## Format, lint, types, layers
@@ -43,6 +42,12 @@ bench: $(STAMP) ## Speed, as ratios to a floor measured beside it (two minutes)
 
 constraints: $(STAMP) ## Pin what is installed now: names and versions, nothing else
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt
+
+docs: $(STAMP) ## Bring the documentation's tables up to date with the code
+	$(BIN)/python docs/reference.py
+
+pictures: $(STAMP) ## The README's output and picture, from a real run; needs Debian's chromium
+	$(BIN)/python docs/demo.py
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, redirect_stdout
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
+from flair_ray.domain.events import TERMINAL, Event
 from flair_ray.errors import FlairError, RunInterrupted
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
-    from flair_ray.domain.events import Event
     from flair_ray.domain.ids import RunId
     from flair_ray.ports import RunStore
     from flair_ray.result import RunResult
@@ -326,16 +326,29 @@ def _heed_sigterm() -> None:
 
 
 async def _shown(studio: Studio, run_id: RunId, settings: Settings, out_dir: Path | None, view: View) -> RunResult:
+    """Carry a run out before the eyes of whoever waits. Raises RunInterrupted when told to stop."""
     from flair_ray.api import carry_out
 
     _heed_sigterm()  # again: Ray has put its own handler in place, which aborts
     costs = asyncio.create_task(_report_costs(studio.store, run_id, view))
+    ending: list[Event] = []
+
+    def tell(event: Event) -> None:
+        if ending:
+            view(ending.pop())  # more came after it: it was the end of an earlier attempt
+        ending.append(event) if event.name in TERMINAL else view(event)
+
     try:
-        return await carry_out(studio, run_id, settings, out_dir, view, BEGUN_S)
+        with redirect_stdout(sys.stderr):  # what Ray has to say of a dead worker is no part of the result
+            result = await carry_out(studio, run_id, settings, out_dir, tell, BEGUN_S)
     except asyncio.CancelledError:
         raise RunInterrupted(run_id) from None
     finally:
         costs.cancel()
+    view.report(str(result.cost), result.tally)
+    for event in ending:
+        view(event)
+    return result
 
 
 async def _report_costs(store: RunStore, run_id: RunId, view: View) -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,8 +51,12 @@ class Settings(BaseSettings):
     max_videos: int = Field(10_000, ge=1, description="Most videos of one run.")
     max_scripts: int = Field(200, ge=1, description="Most scripts of one run.")
     max_personas: int = Field(10_000, ge=1, description="Most personas of one run.")
-    max_transcript_bytes: int = Field(200_000, ge=1, description="A longer transcript is refused, bytes of UTF-8.")
-    log_level: str = Field("WARNING", description="Level of the logs on standard error.")
+    max_transcript_bytes: int = Field(
+        200_000, ge=1, description="A video with a longer transcript is skipped, bytes of UTF-8."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "WARNING", description="Level of the logs on standard error."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import math
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -149,26 +150,45 @@ def resident_name(index: int, version: str) -> str:
     return f"shard-host-{index}-{version}"
 
 
-def connect_ray(address: str | None, *, dashboard: bool = False) -> None:
+def connect_ray(address: str | None) -> None:
     """Join the cluster at ``address``, or start a local one that ends with this process.
 
     Raises ClusterUnavailable naming the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray").setLevel(logging.ERROR)  # its start-up remarks are not for our users
-    local: dict[str, Any] = {"include_dashboard": dashboard, "object_store_memory": 150 * 1024**2}
+    if address:
+        _check_listening(address)
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 150 * 1024**2}
     try:
         ray.init(
             address=address or "local",
             namespace=NAMESPACE,
             log_to_driver=False,
-            logging_level="ERROR",
             configure_logging=False,
             **({} if address else local),
         )
     except (ConnectionError, RuntimeError, ValueError, RayError) as err:
-        where = f"at {address}" if address else "on this machine"
-        raise ClusterUnavailable(f"Ray cannot be reached {where}: {str(err).splitlines()[0]}") from err
+        raise ClusterUnavailable(
+            f"Ray at {address} does not let us in. Is it Ray {ray.__version__}? A cluster that was started with a "
+            "token (any `ray start` where ~/.ray/auth_token exists) needs RAY_AUTH_MODE=token here, too."
+            if address
+            else f"Ray cannot be started on this machine: {str(err).splitlines()[0]}"
+        ) from err
+
+
+def _check_listening(address: str) -> None:
+    """Ray itself would wait for ever for a cluster that is not there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return  # "auto" and the like: Ray finds out by itself, at once
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as err:
+        raise ClusterUnavailable(
+            f"Nothing answers at {address} ({err.strerror or 'no answer'}). Start a cluster there, or leave "
+            "--address and RAY_ADDRESS away to run on this machine."
+        ) from err
 
 
 def alive_nodes() -> int:

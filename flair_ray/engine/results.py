@@ -53,7 +53,8 @@ def _timing(snapshot: RunSnapshot, begun_s: float | None) -> Timing:
     per_stage = {name.value: c.elapsed_s for name, c in snapshot.stages.items() if c.elapsed_s is not None}
     begun, finished = snapshot.begun_at_ms, snapshot.finished_at_ms
     pipeline_s = (finished - begun) / 1000 if begun and finished else sum(per_stage.values())
-    startup_s = round(begun / 1000 - begun_s, 3) if begun and begun_s else None
+    waited = begun / 1000 - begun_s if begun and begun_s else -1.0
+    startup_s = round(waited, 3) if waited >= 0 else None  # a resumed run began before anyone waited this time
     return Timing(startup_s, round(pipeline_s, 3), per_stage)
 
 
