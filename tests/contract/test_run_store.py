@@ -115,13 +115,13 @@ async def test_creating_it_twice_changes_nothing(
 
 
 async def test_runs_are_listed_oldest_first_and_by_session(
-    store: RedisRunStore, order_parts: tuple[RunSpec, RunInputs]
+    store: RedisRunStore, redis: Redis, order_parts: tuple[RunSpec, RunInputs]
 ) -> None:
     spec, inputs = order_parts
     made = [new_run_id() for _ in range(4)]
     for n, run_id in enumerate(made):
         before = (await store.runs())[-1:]
-        while before and (await server_ms(store)) <= before[0].created_at_ms:
+        while before and (await server_ms(redis)) <= before[0].created_at_ms:
             pass  # two runs of one millisecond have no order
         await store.create(run_id, replace(spec, session_id=f"session-{n % 2}"), inputs, first_event(run_id, spec))
     assert [s.run_id for s in await store.runs()][-4:] == made
@@ -129,8 +129,8 @@ async def test_runs_are_listed_oldest_first_and_by_session(
     assert await store.runs("nobody") == []
 
 
-async def server_ms(store: RedisRunStore) -> int:
-    seconds, micros = await store._redis.time()
+async def server_ms(redis: Redis) -> int:
+    seconds, micros = await redis.time()
     return int(seconds) * 1000 + int(micros) // 1000
 
 
