@@ -75,7 +75,10 @@ def run(
         typer.Option(help="A panel of your own (JSON or CSV). Default: 100 synthetic viewers to choose from."),
     ] = None,
     provider: Annotated[
-        str | None, typer.Option(help="Who answers: offline, openai. Default: offline, or openai with --base-url.")
+        str | None,
+        typer.Option(
+            help="Who answers: kimi, openai, gemini, offline. Default: the first whose key is set, else offline."
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The provider's model.")] = None,
     base_url: Annotated[
@@ -106,6 +109,7 @@ def run(
     )  # fmt: skip
     settings = _settings()
     choice, order = make_order(options, settings)
+    _say(f"using {choice.model.provider} ({choice.model.model}): {choice.why}.")
 
     async def work() -> RunResult:
         with watch(err) as view:

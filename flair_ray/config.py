@@ -73,9 +73,9 @@ class Account:
 
 
 KEY_NAMES: Mapping[str, tuple[str, ...]] = {
+    "kimi": ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
     "openai": ("OPENAI_API_KEY",),
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "kimi": ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
 }
 """The names under which people already export their keys, first match wins."""
 

@@ -37,6 +37,10 @@ class Provider(Protocol):
         """One answer. Raises a ProviderError; never retries by itself, never sleeps."""
         ...
 
+    async def check(self) -> None:
+        """Free of charge: raises what every call would raise, such as AuthRefused or ModelNotFound."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -23,15 +23,20 @@ from flair_ray.engine.driver import Driver, DriverSettings
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools
-from flair_ray.errors import InputError, MissingKey, StoreUnavailable
+from flair_ray.errors import InputError, MissingKey, ModelNotFound, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.ports import Provider
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 
 OFFLINE = "offline"
-DEFAULT_MODELS = {OFFLINE: "offline-heuristic", "openai": "gpt-5-mini"}
-"""Every provider, with the model it uses when none is named."""
+DEFAULT_MODELS = {
+    "kimi": "kimi-k2.6",
+    "openai": "gpt-5.4-mini",
+    "gemini": "gemini-3.8-flash",
+    OFFLINE: "offline-heuristic",
+}
+"""Every provider, with the model it uses when none is named. The first whose key is set is the default."""
 IN_FLIGHT = 29
 """Calls in flight at once where nobody has said: what a first-tier account stands without refusing."""
 
@@ -44,29 +49,68 @@ class Choice:
 
     model: ModelChoice
     account: Account
+    why: str = ""
+    """Why this one, in words."""
 
 
 def choose_model(provider: str | None = None, model: str | None = None, base_url: str | None = None) -> Choice:
-    """The provider that was named, or offline. Raises InputError for an unknown one, MissingKey without a key."""
-    name = provider or ("openai" if base_url else OFFLINE)
+    """The provider that was named; else the first with a key; else offline.
+
+    Raises InputError for an unknown one, MissingKey for one without its key.
+    """
+    name, why = _named(provider, base_url)
     if name not in DEFAULT_MODELS:
         raise InputError(f"There is no provider {name!r}. Choose one of: {', '.join(DEFAULT_MODELS)}.")
     account = load_account(name)
     url = base_url or account.base_url
     if name != OFFLINE and account.api_key is None and url is None:
         raise MissingKey(f"{name} needs an API key: set {KEY_NAMES[name][0]}, or run with --provider offline.")
-    return Choice(ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url), account)
+    return Choice(ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url), account, why)
+
+
+def _named(provider: str | None, base_url: str | None) -> tuple[str, str]:
+    if provider:
+        return provider, "it was asked for"
+    if base_url:
+        return "openai", "--base-url names a server that speaks its protocol"
+    for name in KEY_NAMES:
+        if load_account(name).api_key:
+            return name, f"{KEY_NAMES[name][0]} is set"
+    return OFFLINE, "no API key is set"
 
 
 def make_provider(model: ModelChoice, account: Account) -> Provider:
     """The adapter for one model. Imports its SDK here, so that nobody pays for one they do not use."""
-    if model.provider == OFFLINE:
-        from flair_ray.providers.offline import OfflineProvider
+    match model.provider:
+        case "offline":
+            from flair_ray.providers.offline import OfflineProvider
 
-        return OfflineProvider()
-    from flair_ray.providers.openai_compatible import OpenAICompatible
+            return OfflineProvider()
+        case "gemini":
+            from flair_ray.providers.gemini import Gemini
 
-    return OpenAICompatible(model.provider, model.model, account.api_key, model.base_url)
+            return Gemini(model.model, account.api_key, model.base_url)
+        case "kimi":
+            from flair_ray.providers.kimi import Kimi
+
+            return Kimi(model.model, account.api_key, model.base_url)
+        case _:
+            from flair_ray.providers.openai_compatible import COMPATIBLE, OpenAICompatible, openai_dialect
+
+            dialect = COMPATIBLE if model.base_url else openai_dialect(model.model)
+            return OpenAICompatible(model.provider, model.model, account.api_key, model.base_url, dialect)
+
+
+async def check_provider(choice: Choice) -> None:
+    """Raises what every call would raise: a refused key, an unknown model, no connection. Costs nothing."""
+    provider = make_provider(choice.model, choice.account)
+    try:
+        await provider.check()
+    except ModelNotFound:
+        if choice.model.base_url is None:
+            raise  # a server of one's own need not list its models
+    finally:
+        await provider.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +179,7 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
     try:
         async with open_store(settings) as opened:
+            await check_provider(choice)
             shut_down, nodes = await ray_starts
             if opened.embedded and nodes > 1:
                 raise InputError(

@@ -40,6 +40,9 @@ class OfflineProvider:
         """
         return Completion(self._answer(request).model_dump_json(), Usage(), OFFLINE_MODEL)
 
+    async def check(self) -> None:
+        """Nothing can be wrong with it."""
+
     async def close(self) -> None:
         """Holds nothing."""
 
