@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 # Whatever a developer has exported must neither be spent nor change a result.
 for name in list(os.environ):
@@ -21,6 +22,8 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+hypothesis_settings.register_profile("patient", deadline=None)  # a busy machine is no counterexample
+hypothesis_settings.load_profile("patient")
 
 from flair_ray.config import Settings  # noqa: E402
 from flair_ray.data import sample_personas, sample_profiles, sample_videos  # noqa: E402
