@@ -130,7 +130,7 @@ def resume(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False, addres
     settings = _settings()
 
     async def work() -> RunResult:
-        async with open_store(settings) as opened:
+        async with open_store(settings, visiting=True) as opened:
             wanted = (await opened.store.spec(RunId(run_id))).model
         choice = choose_model(wanted.provider, wanted.model, wanted.base_url)
         with watch(err) as view:
@@ -305,7 +305,7 @@ def _settings() -> Settings:
 async def _opened(settings: Settings | None = None) -> AsyncIterator[OpenStore]:
     from flair_ray.wiring import open_store
 
-    async with open_store(settings or _settings()) as opened:
+    async with open_store(settings or _settings(), visiting=True) as opened:
         yield opened
 
 

@@ -123,8 +123,8 @@ class OpenStore:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[OpenStore]:
-    """The store of these settings, checked. Raises StoreUnavailable."""
+async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIterator[OpenStore]:
+    """The store of these settings, checked; ``visiting``: only to look, or to leave word. Raises StoreUnavailable."""
     if settings.redis_url:
         url, server = settings.redis_url.get_secret_value(), None
         if not await ping(url):
@@ -132,7 +132,7 @@ async def open_store(settings: Settings) -> AsyncIterator[OpenStore]:
                 "The Redis in FLAIR_REDIS_URL does not answer. Is it running, is the password right?"
             )
     else:
-        server = EmbeddedServer(settings.data_dir)
+        server = EmbeddedServer(settings.data_dir, visiting=visiting)
         await asyncio.to_thread(server.open)
         url = server.url
     store = RedisRunStore(connect(url), settings.run_ttl_s)
