@@ -26,10 +26,12 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from flair_ray.domain.calls import ChatRequest, Completion, Finish, Usage
+from flair_ray.errors import ModelNotFound
 from flair_ray.providers.conversation import turns
 from flair_ray.providers.endpoint import CHECK_TIMEOUT_S, CONNECT_TIMEOUT_S, NO_KEY, Endpoint, retry_after_s
 from flair_ray.providers.schema import SchemaDialect, answer_schema
 
+BASE_URL: Final = "https://api.openai.com/v1"
 FINISHES: Final[Mapping[str, Finish]] = {"length": "length", "content_filter": "refusal"}
 
 
@@ -91,7 +93,7 @@ class OpenAICompatible:
         self._model = model
         self._client = openai.AsyncOpenAI(
             api_key=api_key.get_secret_value() if api_key else NO_KEY,
-            base_url=base_url,
+            base_url=base_url or BASE_URL,  # said, or the SDK would look for one in the environment
             max_retries=0,
             http_client=openai.DefaultAioHttpClient(),
         )
@@ -110,7 +112,12 @@ class OpenAICompatible:
 
     async def check(self) -> None:
         """Free of charge: raises what every call would raise, an unknown model, a refused key, no connection."""
-        reply = await self._send("/models", CHECK_TIMEOUT_S)
+        try:
+            reply = await self._send("/models", CHECK_TIMEOUT_S)
+        except ModelNotFound:
+            if self.dialect.lists_models:
+                raise
+            return  # a server without a list: the first call will tell
         if not self.dialect.lists_models:
             return
         try:

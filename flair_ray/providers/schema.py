@@ -41,6 +41,8 @@ class SchemaDialect:
     """Whether the answer's name goes along as the title, where there is no other place for it."""
     longest: int | None = None
     """Characters that no string may exceed, whatever the answer allows: a weak model fills what it is given."""
+    most: int | None = None
+    """Items that no list may exceed unless the answer wants more, likewise."""
 
 
 @lru_cache(maxsize=256)
@@ -70,12 +72,20 @@ class _Sender:
         return kept | self._bounds(node, kept.get("description", ""))
 
     def _bounds(self, node: Mapping[str, Any], description: str) -> dict[str, Any]:
-        limits = {name: node[name] for name in _BOUNDS if name in node}
-        if self.dialect.longest and node.get("type") == "string" and "enum" not in node:
-            limits["maxLength"] = min(self.dialect.longest, limits.get("maxLength", self.dialect.longest))
+        limits = self._limits(node)
         bounds = {name: value for name, value in limits.items() if name in self.dialect.bounds}
         # A least length of one is not worth a sentence: nobody answers with nothing because it was not said.
         said = [_BOUNDS[n].format(v) for n, v in limits.items() if n not in bounds and (n, v) != ("minLength", 1)]
         if said:
             bounds["description"] = f"{description} {', '.join(said).capitalize()}.".strip()
         return bounds
+
+    def _limits(self, node: Mapping[str, Any]) -> dict[str, Any]:
+        """The bounds of a node, drawn in where the dialect says so."""
+        limits = {name: node[name] for name in _BOUNDS if name in node}
+        if self.dialect.longest and node.get("type") == "string" and "enum" not in node:
+            limits["maxLength"] = min(self.dialect.longest, limits.get("maxLength", self.dialect.longest))
+        if self.dialect.most and node.get("type") == "array":
+            fewest = limits.get("minItems", 0)
+            limits["maxItems"] = max(fewest, min(self.dialect.most, limits.get("maxItems", self.dialect.most)))
+        return limits

@@ -186,3 +186,15 @@ async def test_a_model_that_is_not_listed_is_unknown(recorder: Any, listed: Any)
         await provider.check()
     await provider.close()
     assert recorder.paths == ["/models"] * 3
+
+
+async def test_a_server_without_a_list_of_models_passes_its_check(recorder: Any) -> None:
+    recorder.reply = (404, "no such page", {})
+    provider = _openai(recorder, "m", COMPATIBLE)
+    await provider.check()
+    await provider.close()
+
+
+def test_the_address_is_said_and_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://somewhere.else/v1")
+    assert OpenAICompatible("openai", "gpt-6-luna", SecretStr("sk-1"), None).url == "https://api.openai.com/v1/"

@@ -75,6 +75,12 @@ def test_strings_are_cut_to_what_a_weak_model_can_fill() -> None:
     assert "maxLength" not in top["properties"]["top"], "an enumeration is as long as it is"
 
 
+def test_lists_are_cut_likewise_but_never_below_what_is_asked() -> None:
+    dialect = SchemaDialect(frozenset({"minItems", "maxItems"}), most=3)
+    assert answer_schema(PersonalizedDraft, dialect)["properties"]["shots"]["maxItems"] == 3
+    assert answer_schema(ballot_form(tuple("BCDFGHJ")), dialect)["properties"]["top"]["maxItems"] == 5
+
+
 def test_only_a_titled_dialect_says_the_answers_name() -> None:
     assert answer_schema(ScriptDraft, GEMINI)["title"] == "ScriptDraft"
     assert "title" not in answer_schema(ScriptDraft, OPENAI.schema)
