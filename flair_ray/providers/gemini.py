@@ -3,7 +3,7 @@
 The answer's shape is the model's ``responseJsonSchema`` (https://ai.google.dev/gemini-api/docs/structured-output).
 The client is told three things it would otherwise decide differently: not to retry (it would, once, after up to ten
 seconds of sleep), not to follow continuations with calls of its own, and to use an aiohttp session of ours, one per
-process. Measured at 200 in flight: 1.8 ms CPU a call, against 0.3 ms for bare aiohttp.
+process. Measured at 200 in flight: 2.6 ms CPU a call, against 0.3 ms for bare aiohttp.
 
 Quirks:
 
