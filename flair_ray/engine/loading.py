@@ -10,7 +10,7 @@ from flair_ray.domain.ids import ItemId, RunId
 from flair_ray.domain.work import Done, Skipped, Work
 from flair_ray.engine.plan import PLAN, MapStep
 from flair_ray.engine.state import RunState
-from flair_ray.errors import RunConflict
+from flair_ray.errors import InfrastructureError, RunConflict
 from flair_ray.ports import RunStore
 
 Outcomes = Mapping[ItemId, Done | Skipped]
@@ -24,6 +24,7 @@ async def load_state(
     With ``unfinished`` the stage that was under way comes too, with the items that have results; for looking at
     a run, not for going on with it.
 
+    Raises InfrastructureError when results that were frozen are gone.
     With ``fingerprint_of`` a run that began under other prompts or schemas is refused (RunConflict): its
     recorded answers and new ones must not mix.
     """
@@ -41,12 +42,22 @@ async def load_state(
             break
         if isinstance(step, MapStep):
             outcomes = await store.outcomes(run_id, spec.fingerprint, step.name)
+            _check_kept(run_id, step, outcomes, frozen.get(step.name, ()))
             keep_outputs(state, step, step.work(state), outcomes, frozen.get(step.name, tuple(outcomes)))
         else:
             state.outputs[step.name] = (step.compute(state),)
         if step.name not in frozen:
             break
     return state
+
+
+def _check_kept(run_id: RunId, step: MapStep, outcomes: Outcomes, used: Sequence[ItemId]) -> None:
+    """What was frozen must be there: computing on with less would give another answer and not say so."""
+    if lost := [item_id for item_id in used if item_id not in outcomes]:
+        raise InfrastructureError(
+            f"{len(lost)} results of {step.name.value} of run {run_id} are gone from Redis (FLAIR_RUN_TTL_S says how "
+            "long they are kept). What was written to its folder is still there; to go on, start a new run."
+        )
 
 
 def keep_outputs(

@@ -98,8 +98,8 @@ class Personalize:
 
 def timed_shots(drafts: Sequence[ShotDraft], duration_s: float) -> tuple[Shot, ...]:
     """Shots end to end, stretched so that they fill the script exactly: models add badly."""
-    scale = duration_s / sum(d.seconds for d in drafts)
-    ends = list(accumulate(d.seconds * scale for d in drafts))
+    total_s = sum(d.seconds for d in drafts)
+    ends = list(accumulate(d.seconds / total_s * duration_s for d in drafts))
     starts = [0.0, *ends[:-1]]
     return tuple(
         Shot(round(start, 1), round(end, 1), d.visual, d.on_screen_text)
