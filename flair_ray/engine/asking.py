@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Reask
+from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Reask, Usage
 from flair_ray.domain.codec import encode
 from flair_ray.domain.work import Done, Skipped
 from flair_ray.errors import (
@@ -50,13 +51,6 @@ class Patience:
     max_attempts: int
 
 
-@dataclass(slots=True)
-class _Time:
-    """What an item has left of its deadline, seconds."""
-
-    left_s: float
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What came of an item."""
@@ -65,6 +59,20 @@ class Verdict:
     output: Any
     """The parsed output of a Done, None of a Skipped."""
     tally: CallTally
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far one item has come."""
+
+    left_s: float
+    """Of its deadline."""
+    tally: CallTally = field(default_factory=CallTally)
+    reask: Reask | None = None
+    failures: int = 0
+    """Calls that are to be made again: what the waits grow with."""
+    attempts: int = 0
+    """Those of them that were no 429."""
 
 
 class Asker:
@@ -80,63 +88,76 @@ class Asker:
     async def ask(
         self, stage: MapStage[Any, Any, Any], shared: object, item: object, on_start: Callable[[], None]
     ) -> Verdict:
-        """The outcome of one item. Calls ``on_start`` when the first permit is held. Raises fatal errors."""
-        request = stage.request(shared, item)
-        time = _Time(self._patience.item_deadline_s)
-        tally = CallTally()
-        failures = attempts = 0
+        """The outcome of one item. Calls ``on_start`` whenever a permit is held. Raises fatal errors."""
+        course = _Course(self._patience.item_deadline_s)
+        question = partial(stage.request, shared, item)
         while True:
             completion: Completion | None = None
             try:
-                completion = await self._call(request, time, on_start)
-                output = _checked(stage, shared, item, request, completion)
-                tally += CallTally(calls=1, usage=completion.usage)
-                return Verdict(Done(encode(output, stage.output)), output, tally)
+                form, completion = await self._call(question, course, on_start)
+                output = stage.parse(shared, item, _checked(form, completion))
+                course.tally += CallTally(calls=1, usage=completion.usage)
+                return Verdict(Done(encode(output, stage.output)), output, course.tally)
             except AnswerError as err:
-                tally += CallTally(calls=1, failed=1, usage=completion.usage if completion else CallTally().usage)
-                if not err.reaskable or request.reask is not None or time.left_s <= 0:
-                    return _given_up(err, tally)
-                request = replace(request, reask=Reask(completion.text if completion else "", str(err)))
-                tally += CallTally(reasks=1)
+                if not _may_ask_again(err, completion, course):
+                    return _given_up(err, course)
             except ProviderError as err:
                 if err.fatal:
                     raise
-                limited = isinstance(err, RateLimited)
-                tally += CallTally(calls=1, failed=int(not limited), rejected_429=int(limited))
-                failures += 1
-                attempts += not limited
-                wait_s = full_jitter(failures, self._rng, _asked_wait(err))
-                if not err.retryable or attempts >= self._patience.max_attempts or wait_s >= time.left_s:
-                    return _given_up(err, tally)
-                tally += CallTally(retries=1)
-                time.left_s -= wait_s
+                wait_s = self._wait_s(err, course)
+                if wait_s is None:
+                    return _given_up(err, course)
                 await self._clock.sleep(wait_s)
 
-    async def _call(self, request: ChatRequest, time: _Time, on_start: Callable[[], None]) -> Completion:
+    async def _call(
+        self, question: Callable[[], ChatRequest], course: _Course, on_start: Callable[[], None]
+    ) -> tuple[type[BaseModel], Completion]:
+        """One call, and the form its answer must fit. The prompt is built here: items that queue need none yet."""
         async with self._limiter.permit():
             on_start()
-            begun_s, timeout_s = self._clock.now_s(), min(self._patience.call_timeout_s, time.left_s)
+            request = replace(question(), reask=course.reask)
+            begun_s, timeout_s = self._clock.now_s(), min(self._patience.call_timeout_s, course.left_s)
             try:
                 async with asyncio.timeout(timeout_s):  # whatever a server trickles, and however an adapter counts
-                    return await self._provider.complete(request, timeout_s)
+                    return request.answer, await self._provider.complete(request, timeout_s)
             except TimeoutError:
                 raise CallTimeout(f"No answer within {timeout_s:.0f} s.") from None
             finally:
-                time.left_s -= self._clock.now_s() - begun_s
+                course.left_s -= self._clock.now_s() - begun_s
+
+    def _wait_s(self, err: ProviderError, course: _Course) -> float | None:
+        """Seconds until the call is made again; None when it is not to be."""
+        limited = isinstance(err, RateLimited)
+        course.tally += CallTally(calls=1, failed=int(not limited), rejected_429=int(limited))
+        course.failures += 1
+        course.attempts += not limited
+        wait_s = full_jitter(course.failures, self._rng, _asked_wait(err))
+        if not err.retryable or course.attempts >= self._patience.max_attempts or wait_s >= course.left_s:
+            return None
+        course.tally += CallTally(retries=1)
+        course.left_s -= wait_s
+        return wait_s
 
 
-def _checked(
-    stage: MapStage[Any, Any, Any], shared: object, item: object, request: ChatRequest, completion: Completion
-) -> Any:
+def _may_ask_again(err: AnswerError, completion: Completion | None, course: _Course) -> bool:
+    """Whether the model gets to see what was wrong: once, and only where that can help."""
+    course.tally += CallTally(calls=1, failed=1, usage=completion.usage if completion else Usage())
+    if not err.reaskable or course.reask or course.left_s <= 0:
+        return False
+    course.reask = Reask(completion.text if completion else "", str(err))
+    course.tally += CallTally(reasks=1)
+    return True
+
+
+def _checked(form: type[BaseModel], completion: Completion) -> BaseModel:
     if completion.finish == "refusal":
         raise Refused("The model declined to answer.")
     if completion.finish == "length":
         raise Truncated("The answer was cut off at the output limit. Answer more briefly.")
     try:
-        answer = request.answer.model_validate_json(completion.text)
+        return form.model_validate_json(completion.text)
     except ValidationError as err:
         raise InvalidAnswer(_in_words(err)) from None
-    return stage.parse(shared, item, answer)
 
 
 def _in_words(err: ValidationError) -> str:
@@ -148,5 +169,5 @@ def _asked_wait(err: ProviderError) -> float | None:
     return err.retry_after_s if isinstance(err, RateLimited | ServerTrouble) else None
 
 
-def _given_up(err: ProviderError, tally: CallTally) -> Verdict:
-    return Verdict(Skipped(str(err)[:REASON_LENGTH].replace("\n", " "), err.exit_code), None, tally)
+def _given_up(err: ProviderError, course: _Course) -> Verdict:
+    return Verdict(Skipped(str(err)[:REASON_LENGTH].replace("\n", " "), err.exit_code), None, course.tally)
