@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import psutil
 
 EVERY_S = 0.2
+LIMIT_S = 180.0
 MEMORY_EVERY = 5
 """Memory is read at every fifth look: shared pages are counted in proportion (PSS), which is slow to read."""
 
@@ -45,7 +46,12 @@ def measure(command: Sequence[str], env: Mapping[str, str] | None = None) -> Mea
     result = Measured(began)
     watcher = threading.Thread(target=_watch, args=(psutil.Process(process.pid), result))
     watcher.start()
-    result.stdout, _ = process.communicate()
+    try:
+        result.stdout, _ = process.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        for member in [*psutil.Process(process.pid).children(recursive=True), process]:
+            member.kill()
+        raise SystemExit(f"gave up after {LIMIT_S:.0f} s: {' '.join(command)}") from None
     result.wall_s = time.time() - began
     result.exit_code = process.returncode
     watcher.join()
