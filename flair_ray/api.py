@@ -9,6 +9,7 @@ The command line goes through the same functions: read and check everything, rec
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from flair_ray import data
-from flair_ray.config import Settings, load_settings
+from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, new_run_id
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.videos import Video
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.results import gather_result
+from flair_ray.errors import InputError
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.outputs import write_outputs
 from flair_ray.ports import RunStore
@@ -56,7 +58,7 @@ class RunOptions:
     out_dir: str | Path | None = None
     """Where to write; None: the run's folder under the data directory."""
     address: str | None = None
-    """A Ray cluster to join; None: a local one that lives as long as the run."""
+    """A Ray cluster to join; None: that of RAY_ADDRESS, else a local one that lives as long as the run."""
 
 
 def run(
@@ -78,7 +80,7 @@ async def arun(
     settings = load_settings()
     choice, order = make_order(chosen, settings)
     begun_s = time.time()
-    async with open_studio(settings, choice, chosen.address) as studio:
+    async with open_studio(settings, choice, chosen.address or ray_address()) as studio:
         run_id = await submit(studio, order, settings)
         return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s)
 
@@ -90,6 +92,8 @@ def make_order(options: RunOptions, settings: Settings) -> tuple[Choice, Order]:
     """
     choice = choose_model(options.provider, options.model, options.base_url)
     videos, remarks = _videos(options.videos, settings)
+    if options.videos is not None and options.profile is None:
+        remarks.append(f"No profile was given: writing for the sample {data.sample_profiles()[0].id!r}.")
     order = Order(
         profile=_profile(options.profile),
         videos=videos,
@@ -104,7 +108,19 @@ def make_order(options: RunOptions, settings: Settings) -> tuple[Choice, Order]:
         max_in_flight=options.max_in_flight,
     )
     prepare(order, settings)
+    if options.out_dir is not None:
+        _check_writable(Path(options.out_dir))
     return choice, order
+
+
+def _check_writable(folder: Path) -> None:
+    """Before anything is paid for: a result that cannot be written is a sad one."""
+    place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    try:
+        with tempfile.TemporaryDirectory(dir=place):
+            pass
+    except OSError as err:
+        raise InputError(f"Nothing can be written to {folder}: {err.strerror}. Choose another folder.") from err
 
 
 async def submit(studio: Studio, order: Order, settings: Settings, run_id: RunId | None = None) -> RunId:

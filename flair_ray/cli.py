@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext, redirect_stdout
+from contextlib import asynccontextmanager, nullcontext, redirect_stdout, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from flair_ray.domain.events import TERMINAL, Event
-from flair_ray.errors import FlairError, RunInterrupted
+from flair_ray.errors import FlairError, RunConflict, RunInterrupted, StoreUnavailable
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flair_ray.wiring import OpenStore, Studio
 
 T = TypeVar("T")
+INTERRUPTED = RunInterrupted.exit_code
 BEGUN_S = time.time() - time.process_time()
 """When the command began: until here it has only been importing, which is all CPU time."""
 app = typer.Typer(
@@ -188,17 +189,23 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
     """Stop a run. What it has is kept: `flair export` writes it, `flair resume` goes on."""
     from flair_ray.domain.ids import RunId
 
+    settings = _settings()
+
     async def work() -> str:
-        async with _opened() as opened:
+        """Ask until it has happened: whoever drove the run may be dead, and its lease must end first."""
+        async with _opened(settings) as opened:
             await opened.store.request_cancel(RunId(run_id))
-            return (await opened.store.snapshot(RunId(run_id))).status.value
+            for _ in range(round(settings.lease_ttl_s) + 3):
+                status = (await opened.store.snapshot(RunId(run_id))).status
+                if status.terminal:
+                    break
+                await asyncio.sleep(1)
+                with suppress(RunConflict):
+                    await opened.store.request_cancel(RunId(run_id))
+            return status.value
 
     status = _run(work())
-    _print(
-        {"run_id": run_id, "status": status, "cancel_requested": True},
-        as_json,
-        f"Run {run_id} stops within a second or two.",
-    )
+    _print({"run_id": run_id, "status": status, "cancel_requested": True}, as_json, f"Run {run_id} is {status}.")
 
 
 @app.command()
@@ -290,7 +297,7 @@ def main() -> None:
     try:
         app()
     except FlairError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, getattr(error, "run_id", None))
 
 
 def _settings() -> Settings:
@@ -319,7 +326,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(guarded())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _fail("Interrupted.", 130)
+        _fail("Interrupted.", INTERRUPTED)
 
 
 def _heed_sigterm() -> None:
@@ -347,8 +354,11 @@ async def _shown(studio: Studio, run_id: RunId, settings: Settings, out_dir: Pat
             result = await carry_out(studio, run_id, settings, out_dir, tell, BEGUN_S)
     except asyncio.CancelledError:
         raise RunInterrupted(run_id) from None
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{error} `flair resume {run_id}` goes on with this run.", run_id) from error
     finally:
         costs.cancel()
+        await asyncio.wait({costs})
     view.report(str(result.cost), result.tally)
     for event in ending:
         view(event)
@@ -398,9 +408,10 @@ def _say(message: str) -> None:
     err.print(f"flair: {message}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _fail(message: str, exit_code: int) -> NoReturn:
+def _fail(message: str, exit_code: int, run_id: str | None = None) -> NoReturn:
     if "--json" in sys.argv:
-        _print({"run_id": None, "status": "failed", "error": message, "exit_code": exit_code}, as_json=True)
+        status = "interrupted" if exit_code == INTERRUPTED else "failed"
+        _print({"run_id": run_id, "status": status, "error": message, "exit_code": exit_code}, as_json=True)
     _say(message)
     sys.exit(exit_code)
 

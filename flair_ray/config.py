@@ -115,3 +115,8 @@ def load_account(provider: str, environ: Mapping[str, str] | None = None) -> Acc
         rpm=limit("RPM"),
         tpm=limit("TPM"),
     )
+
+
+def ray_address() -> str | None:
+    """The cluster that Ray's own variable names, if any."""
+    return os.environ.get("RAY_ADDRESS") or None

@@ -154,7 +154,11 @@ class InfrastructureError(FlairError):
 
 
 class StoreUnavailable(InfrastructureError):
-    """Redis cannot be reached or started."""
+    """Redis cannot be reached or started; ``run_id`` where that stopped a run."""
+
+    def __init__(self, message: str, run_id: str | None = None) -> None:
+        super().__init__(message, run_id)
+        self.run_id = run_id
 
 
 class ClusterUnavailable(InfrastructureError):

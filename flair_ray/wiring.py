@@ -9,10 +9,11 @@ open_studio ─── a store, Ray and a driver: everything to carry runs out
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from urllib.parse import urlsplit
 
 from flair_ray import __version__
 from flair_ray.config import KEY_NAMES, Account, Settings, load_account
@@ -63,6 +64,8 @@ def choose_model(provider: str | None = None, model: str | None = None, base_url
         raise InputError(f"There is no provider {name!r}. Choose one of: {', '.join(DEFAULT_MODELS)}.")
     account = load_account(name)
     url = base_url or account.base_url
+    if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
+        raise InputError(f"{url!r} is no server's address: it must begin with http:// or https:// and name a host.")
     if name != OFFLINE and account.api_key is None and url is None:
         raise MissingKey(f"{name} needs an API key: set {KEY_NAMES[name][0]}, or run with --provider offline.")
     return Choice(ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url), account, why)
@@ -174,13 +177,13 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
     A local Ray ends with this context; a joined cluster is left as it is. Raises StoreUnavailable,
     ClusterUnavailable, and InputError for a cluster of several nodes without a shared Redis.
     """
-    from flair_ray.engine.ray_executor import RayExecutor
+    from flair_ray.engine.ray_executor import RayExecutor, leave_ray
 
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
     try:
         async with open_store(settings) as opened:
             await check_provider(choice)
-            shut_down, nodes = await ray_starts
+            nodes = await asyncio.shield(ray_starts)
             if opened.embedded and nodes > 1:
                 raise InputError(
                     f"This cluster has {nodes} nodes, and they need a Redis they can all reach: set FLAIR_REDIS_URL."
@@ -191,17 +194,17 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
             rules = driver_settings(settings, choice)
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock()))
     finally:
-        shut_down, _ = await ray_starts
-        await asyncio.to_thread(shut_down)
+        # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
+        await asyncio.wait({ray_starts})
+        if not ray_starts.cancelled() and ray_starts.exception() is None:
+            await asyncio.to_thread(leave_ray)
 
 
-def _start_ray(address: str | None) -> tuple[Callable[[], None], int]:
-    import ray
+def _start_ray(address: str | None) -> int:
+    from flair_ray.engine.ray_executor import alive_nodes, join_ray
 
-    from flair_ray.engine.ray_executor import alive_nodes, connect_ray
-
-    connect_ray(address)
-    return ray.shutdown, alive_nodes()
+    join_ray(address)
+    return alive_nodes()
 
 
 def _tool_kit(settings: Settings, redis_url: str, choice: Choice) -> ToolKit:

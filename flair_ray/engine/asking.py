@@ -4,7 +4,8 @@
      ▲         │          └──no──▶ one re-ask that shows the model its error, then Skipped
      └─ wait ◀─┴─ retryable failure: full jitter, Retry-After honoured, within the item's time
 
-Every call that was sent is counted, and its tokens when the provider told them, whether it helped or not.
+Every call that came to an end is counted, and its tokens when the provider told them, whether it helped or not;
+one that was cut off by the death or stop of its worker is made again and not known to anyone.
 A 429 uses up time but no attempt: the server took nothing. Nobody waits while holding a permit. An item's
 time runs while the provider is asked or waited for and stands still while the item queues for a permit: the
 last of ten thousand must not be out of time before its first call. An error that every other call would meet

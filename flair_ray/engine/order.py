@@ -111,8 +111,10 @@ def _check_counts(order: Order, settings: Settings) -> None:
         "num_personas": settings.max_personas,
         "top_n": settings.max_scripts,
     }
+    available = {"num_videos": len(order.videos), "top_n": max(order.num_scripts, 1)}  # more is clamped, not refused
     for name, most in bounds.items():
         count: int = getattr(order, name)
+        count = min(count, available.get(name, count))
         option = "--" + name.replace("_", "-")
         if count < 1:
             raise InputError(f"{option} must be at least 1, not {count}.")

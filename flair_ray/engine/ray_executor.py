@@ -15,7 +15,8 @@ import logging
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -150,6 +151,34 @@ def resident_name(index: int, version: str) -> str:
     return f"shard-host-{index}-{version}"
 
 
+_users = 0
+_ours = False
+_door = threading.Lock()
+
+
+def join_ray(address: str | None) -> None:
+    """Join the cluster at ``address``, else the Ray this process has, else start a local one.
+
+    Several may join at once. Raises ClusterUnavailable naming the address.
+    """
+    global _users, _ours  # noqa: PLW0603  # Ray itself is one per process
+    with _door:
+        if not ray.is_initialized():
+            connect_ray(address)
+            _ours = True
+        _users += 1
+
+
+def leave_ray() -> None:
+    """The last one out shuts down a Ray that we started, and leaves any other as it was."""
+    global _users, _ours  # noqa: PLW0603  # Ray itself is one per process
+    with _door:
+        _users -= 1
+        if _users == 0 and _ours:
+            _ours = False
+            ray.shutdown()
+
+
 def connect_ray(address: str | None) -> None:
     """Join the cluster at ``address``, or start a local one that ends with this process.
 
@@ -196,7 +225,7 @@ def alive_nodes() -> int:
     return sum(1 for node in ray.nodes() if node["Alive"])
 
 
-def end_residents(names: Sequence[str] | None = None) -> list[str]:
+def end_residents() -> list[str]:
     """Kill the detached actors of our namespace; returns the names of those that were there."""
     found = [a["name"] for a in ray.util.list_named_actors(all_namespaces=True) if a["namespace"] == NAMESPACE]
     for name in found:

@@ -1,7 +1,4 @@
-"""What a store of runs promises, held against every server that there is here.
-
-The embedded Valkey always; ``redis-server`` as well where it is installed.
-"""
+"""What a store of runs promises, held against the embedded Valkey, and redis-server where it is installed."""
 
 from __future__ import annotations
 
@@ -494,10 +491,9 @@ async def test_the_wrong_kind_of_key_is_an_error_in_words(store: RedisRunStore, 
 
 @pytest.mark.parametrize("steps", range(0, 24, 2))
 async def test_a_cancel_is_never_swallowed(store: RedisRunStore, run_id: RunId, steps: int) -> None:
-    """redis-py loses some on Python 3.11; whoever stops a driver relies on each."""
     task = asyncio.create_task(store.events(run_id, after="$", block_ms=100))
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
-    assert task.cancelled()
+    assert task.cancelled(), "redis-py swallows some on Python 3.11"
