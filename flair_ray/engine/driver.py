@@ -185,7 +185,7 @@ class Driver:
                 return outcomes
             retry_skipped = False
             lost = [d async for d in self._executor.map(_narrowed(job, missing)) if isinstance(d, Lost)]
-            losses += len(lost)
+            losses += max(1, len(lost))  # a round that leaves items open has lost something, whether it says so or not
             if losses > MAX_LOSSES:
                 raise ShardLost(
                     f"{job.stage.value} lost {losses} workers ({lost[-1].reason if lost else 'unknown'}); the cluster "

@@ -105,6 +105,8 @@ def _fingerprint(spec: RunSpec) -> str:
 
 
 def _check_counts(order: Order, settings: Settings) -> None:
+    if not order.videos or not order.personas:
+        raise InputError("A run needs at least one video and one persona.")
     bounds = {
         "num_videos": settings.max_videos,
         "num_scripts": settings.max_scripts,
@@ -122,8 +124,6 @@ def _check_counts(order: Order, settings: Settings) -> None:
             raise InputError(f"{option} {count} is above the limit of {most}.")
     if order.max_in_flight is not None and order.max_in_flight < 1:
         raise InputError(f"--max-in-flight must be at least 1, not {order.max_in_flight}.")
-    if not order.videos or not order.personas:
-        raise InputError("A run needs at least one video and one persona.")
 
 
 def first_event(run_id: RunId, spec: RunSpec) -> EventDraft:

@@ -34,11 +34,19 @@ def test_a_count_below_one_names_its_option(small_order: Order, settings: Settin
         prepare(replace(small_order, **{name: count}), settings)
 
 
-@pytest.mark.parametrize(("name", "bound"), [("num_videos", 10_000), ("num_scripts", 200), ("num_personas", 10_000)])
-def test_a_count_above_the_bound_names_both(small_order: Order, settings: Settings, name: str, bound: int) -> None:
-    prepare(replace(small_order, **{name: bound}), settings)
-    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} {bound + 1} is above the limit of {bound}"):
-        prepare(replace(small_order, **{name: bound + 1}), settings)
+@pytest.mark.parametrize("name", ["num_videos", "num_scripts", "num_personas"])
+def test_a_count_above_the_bound_names_both(small_order: Order, settings: Settings, name: str) -> None:
+    bounded = Settings(data_dir=settings.data_dir, max_videos=50, max_scripts=50, max_personas=50)
+    prepare(replace(small_order, **{name: 50}), bounded)
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} 51 is above the limit of 50"):
+        prepare(replace(small_order, **{name: 51}), bounded)
+
+
+def test_a_bound_is_for_what_would_be_done_and_not_for_what_was_hoped_for(
+    small_order: Order, settings: Settings
+) -> None:
+    spec, _ = prepare(replace(small_order, num_videos=10**9, top_n=10**9), settings)
+    assert (spec.num_videos, spec.top_n) == (120, 6)
 
 
 def test_no_calls_at_once_is_no_run(small_order: Order, settings: Settings) -> None:
