@@ -145,7 +145,8 @@ def _may_ask_again(err: AnswerError, completion: Completion | None, course: _Cou
     course.tally += CallTally(calls=1, failed=1, usage=completion.usage if completion else Usage())
     if not err.reaskable or course.reask or course.left_s <= 0:
         return False
-    course.reask = Reask(completion.text if completion else "", str(err))
+    said = completion.text.encode(errors="replace").decode() if completion else ""  # half an emoji cannot be sent back
+    course.reask = Reask(said, str(err))
     course.tally += CallTally(reasks=1)
     return True
 

@@ -237,6 +237,10 @@ async def test_an_answer_that_cannot_be_encoded_is_a_wrong_answer() -> None:
             await super().complete(request, timeout_s)
             return Completion('{"hook": "\ud83d"}', USAGE, "halved")
 
-    verdict = await ask(Halved(Clock(), [(0.0, "good")]))
+    provider = Halved(Clock(), [(0.0, "good")])
+    verdict = await ask(provider)
     assert isinstance(verdict.outcome, Skipped)
     assert verdict.tally.reasks == 1
+    shown = provider.seen[1][0].reask
+    assert shown is not None
+    assert shown.answer.encode() == b'{"hook": "?"}'
