@@ -109,6 +109,21 @@ async def test_a_cluster_that_keeps_losing_them_is_not_fed_for_ever(
     assert await make_driver(executor).drive(run_id) is RunStatus.COMPLETED
 
 
+async def test_rounds_that_do_nothing_and_say_nothing_end_too(
+    submit: Submit, make_driver: Callable[[Executor], Driver], local_tools: Callable[..., Tools], small_order: Order
+) -> None:
+    class Idle(LocalExecutor):
+        rounds = 0
+
+        async def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:  # type: ignore[override]
+            Idle.rounds += 1
+            for delivery in ():
+                yield delivery
+
+    assert await make_driver(Idle(local_tools())).drive(await submit(small_order)) is RunStatus.FAILED
+    assert Idle.rounds == MAX_LOSSES + 1
+
+
 async def test_a_bug_ends_the_run_and_is_heard(
     store: RedisRunStore, submit: Submit, local_driver: Callable[..., Driver], small_order: Order
 ) -> None:
