@@ -177,22 +177,20 @@ class Driver:
 
     async def _fill(self, job: StageJob, *, retry_skipped: bool) -> Outcomes:
         """Outcomes of every item, running those that have none."""
-        losses, silent = 0, False
+        losses, lost = 0, list[Lost]()
         while True:
             outcomes = await self._store.outcomes(job.run_id, job.fingerprint, job.stage)
             missing = [pair for pair in job.items if _is_open(outcomes.get(pair[0]), retry_skipped=retry_skipped)]
             if not missing:
                 return outcomes
-            if silent:  # nothing was lost, and still not all is done: the same again would not end
-                raise ShardLost(f"{job.stage.value} ended with {len(missing)} items undone and no reason given.")
-            retry_skipped = False
-            lost = [d async for d in self._executor.map(_narrowed(job, missing)) if isinstance(d, Lost)]
-            losses, silent = losses + len(lost), not lost
             if losses > MAX_LOSSES:
                 raise ShardLost(
                     f"{job.stage.value} lost {losses} workers ({lost[-1].reason if lost else 'unknown'}); the cluster "
                     f"is not healthy. `flair resume {job.run_id}` goes on once it is."
                 )
+            retry_skipped = False
+            lost = [d async for d in self._executor.map(_narrowed(job, missing)) if isinstance(d, Lost)]
+            losses += max(1, len(lost))  # a failover of Redis loses records and tells nobody
 
     def _check_failures(self, step: MapStep, outcomes: Outcomes) -> None:
         skipped = [o for o in outcomes.values() if isinstance(o, Skipped)]
