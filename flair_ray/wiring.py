@@ -24,7 +24,7 @@ from flair_ray.engine.driver import Driver, DriverSettings
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools
-from flair_ray.errors import InputError, MissingKey, ModelNotFound, StoreUnavailable
+from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.ports import Provider
 from flair_ray.stores.embedded import EmbeddedServer
@@ -104,18 +104,6 @@ def make_provider(model: ModelChoice, account: Account) -> Provider:
             return OpenAICompatible(model.provider, model.model, account.api_key, model.base_url, dialect)
 
 
-async def check_provider(choice: Choice) -> None:
-    """Raises what every call would raise: a refused key, an unknown model, no connection. Costs nothing."""
-    provider = make_provider(choice.model, choice.account)
-    try:
-        await provider.check()
-    except ModelNotFound:
-        if choice.model.base_url is None:
-            raise  # a server of one's own need not list its models
-    finally:
-        await provider.close()
-
-
 @dataclass(frozen=True, slots=True)
 class OpenStore:
     """A store that answers, and where workers find it."""
@@ -182,15 +170,13 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
     try:
         async with open_store(settings) as opened:
-            await check_provider(choice)
             nodes = await asyncio.shield(ray_starts)
             if opened.embedded and nodes > 1:
                 raise InputError(
                     f"This cluster has {nodes} nodes, and they need a Redis they can all reach: set FLAIR_REDIS_URL."
                 )
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
-            if address is None:
-                await executor.warm(choice.model)
+            await executor.warm(choice.model, everywhere=address is None)
             rules = driver_settings(settings, choice)
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock()))
     finally:

@@ -53,13 +53,17 @@ class RayExecutor:
         self._version = version
         self._task = ray.remote(num_cpus=SHARD_CPUS, num_returns="streaming", max_retries=0)(run_shard_task)
 
-    async def warm(self, model: ModelChoice) -> None:
-        """Have as many workers as a default stage uses import what they need and open their clients.
+    async def warm(self, model: ModelChoice, *, everywhere: bool) -> None:
+        """Have a worker check the model, and with ``everywhere`` as many as a default stage uses make ready.
 
-        It takes a second or so that the first stage would wait for otherwise.
+        Getting ready (imports, clients) takes a second or so that the first stage would wait for otherwise. Raises
+        what every call would raise, such as AuthRefused, before anything is spent.
         """
         task = ray.remote(num_cpus=SHARD_CPUS, max_retries=0)(warm_worker)
-        await asyncio.gather(*(task.remote(self._kit, model) for _ in range(shard_count(2 * ITEMS_PER_SHARD))))
+        count = shard_count(2 * ITEMS_PER_SHARD) if everywhere else 1
+        errors = await asyncio.gather(*(task.remote(self._kit, model, check=i == 0) for i in range(count)))
+        if errors[0] is not None:
+            raise errors[0]
 
     async def map(self, job: StageJob) -> AsyncIterator[Delivery]:
         start = self._start_resident if len(job.items) < SMALL_JOB else self._start_task

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.engine.shard import Tools, run_shard
-from flair_ray.errors import FlairError
+from flair_ray.errors import FlairError, ModelNotFound
 from flair_ray.ports import Delivered, StageJob
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,21 @@ async def _ended(step: asyncio.Future[Delivered | Fatal] | None, deliveries: Asy
     await deliveries.aclose()
 
 
-def warm_worker(kit: ToolKit, model: ModelChoice) -> None:
-    """Make this process's tools and the model's client before they are needed."""
-    tools = _persistent_loop().run_until_complete(_tools_of(kit))
-    tools.provider_for(model)
+def warm_worker(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError | None:
+    """Make this process's tools and the model's client before they are needed; the error that a check found."""
+    return _persistent_loop().run_until_complete(_warm(kit, model, check=check))
+
+
+async def _warm(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError | None:
+    provider = (await _tools_of(kit)).provider_for(model)
+    try:
+        if check:
+            await provider.check()
+    except ModelNotFound as err:
+        return None if model.base_url else err  # a server of one's own need not list its models
+    except FlairError as err:
+        return err
+    return None
 
 
 async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
