@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,11 +119,10 @@ def local_tools(store: RedisRunStore) -> Callable[..., Tools]:
 
 @pytest.fixture
 def make_driver(store: RedisRunStore, settings: Settings) -> Callable[[Executor], Driver]:
-    """A driver over any executor, that hears of a cancel within a fifth of a second."""
-    rules = replace(driver_settings(settings, choose_model("offline")), lease_ttl_s=0.6)
+    """A driver over any executor."""
 
     def make(executor: Executor) -> Driver:
-        return Driver(store, executor, rules, SystemClock())
+        return Driver(store, executor, driver_settings(settings, choose_model("offline")), SystemClock())
 
     return make
 

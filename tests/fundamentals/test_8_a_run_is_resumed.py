@@ -134,10 +134,12 @@ async def test_two_drivers_never_drive_one_run(
     stalls = StallsAfter(5)
     driving = asyncio.create_task(local_driver(stalls).drive(run_id))
     await stalls.stalled.wait()
-    with pytest.raises(RunConflict, match="driven by another process"):
-        await store.acquire(run_id, ttl_s=5)
-    driving.cancel()
-    await asyncio.wait({driving})
+    try:
+        with pytest.raises(RunConflict, match="driven by another process"):
+            await store.acquire(run_id, ttl_s=5)
+    finally:
+        driving.cancel()
+        await asyncio.wait({driving})
 
 
 async def test_answers_of_other_prompts_are_not_mixed_in(
