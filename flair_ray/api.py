@@ -55,6 +55,8 @@ class RunOptions:
     top_n: int = 10
     seed: int = 7
     max_in_flight: int | None = None
+    cache: bool = True
+    """Take the analysis of a video that an earlier run has made, and leave ours to later ones."""
     out_dir: str | Path | None = None
     """Where to write; None: the run's folder under the data directory."""
     address: str | None = None
@@ -106,6 +108,7 @@ def make_order(options: RunOptions, settings: Settings) -> tuple[Choice, Order]:
         top_n=options.top_n,
         seed=options.seed,
         max_in_flight=options.max_in_flight,
+        cache=options.cache,
     )
     prepare(order, settings)
     if options.out_dir is not None:

@@ -92,6 +92,9 @@ def run(
     max_in_flight: Annotated[
         int | None, typer.Option(help="Model calls at once. Default: the provider's limit, else 29.")
     ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Share the analysis of a video with earlier and later runs.")
+    ] = True,
     seed: Annotated[
         int, typer.Option(help="Same seed, same choices: themes, orders, labels, the offline provider.")
     ] = 7,
@@ -106,7 +109,7 @@ def run(
 
     options = RunOptions(
         videos, profile, personas, provider, model, base_url,
-        num_videos, num_scripts, num_personas, top_n, seed, max_in_flight, out_dir, address,
+        num_videos, num_scripts, num_personas, top_n, seed, max_in_flight, cache, out_dir, address,
     )  # fmt: skip
     settings = _settings()
     choice, order = make_order(options, settings)

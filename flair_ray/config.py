@@ -45,6 +45,15 @@ class Settings(BaseSettings):
     stage_failure_share: float = Field(
         0.5, gt=0, le=1, description="A stage with more than this share of its items skipped fails the run."
     )
+    quorum: float = Field(
+        0.95, gt=0, le=1, description="Share of a stage's results with which it moves on, after a short grace."
+    )
+    hedged_share: float = Field(
+        0.1, ge=0, le=1, description="Extra calls a stage may spend on stragglers, as a share of its items; 0: none."
+    )
+    cache_ttl_s: int = Field(
+        30 * 86_400, gt=0, description="How long the analysis of a video is kept for other runs, seconds."
+    )
     max_in_flight: int | None = Field(
         None, ge=1, description="Calls in flight at once, for every provider without a limit of its own."
     )

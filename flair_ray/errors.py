@@ -10,7 +10,8 @@
     │   ├── BadRequest ........... 400 or 422: the server will never take this request
     │   ├── RateLimited .......... 429; carries retry_after_s            [retryable]
     │   ├── ServerTrouble ........ 5xx                                   [retryable]
-    │   ├── ConnectionLost ....... cut, refused or reset before an answer [retryable]
+    │   ├── ConnectionLost ....... cut or reset before an answer         [retryable]
+    │   │   └── Unreachable ...... refused, or nobody there              [retryable]
     │   ├── CallTimeout .......... no answer before the call's deadline  [retryable]
     │   └── AnswerError .......... an answer came (and was paid for) but is of no use
     │       ├── InvalidAnswer .... not the schema, or breaks a rule of the stage [one re-ask]
@@ -23,6 +24,7 @@
     │   └── LeaseLost ............ another driver has taken this run over
     └── RunError ................. the run as a whole
         ├── RunConflict .......... the run is in a state that forbids this (exit 2)
+        ├── BudgetSpent .......... --max-usd leaves no room for another call (exit 5)
         ├── StageFailed .......... too many items of a stage failed (exit code of the cause)
         ├── RunInterrupted ....... this process was told to stop; the run stays open (exit 130)
         └── RunCancelled ......... somebody asked for it (exit 130)
@@ -45,6 +47,8 @@ class FlairError(Exception):
     reaskable: ClassVar[bool] = False
     fatal: ClassVar[bool] = False
     """True where every other call would fail in the same way: the run stops at once."""
+    maybe_billed: ClassVar[bool] = False
+    """True where the server may have done the work, and charge for it, though no answer came."""
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
@@ -116,15 +120,23 @@ class ServerTrouble(ProviderError):
 
 
 class ConnectionLost(ProviderError):
-    """The connection was refused, reset or cut before an answer came."""
+    """The connection was reset or cut before an answer came."""
 
     retryable = True
+    maybe_billed = True
+
+
+class Unreachable(ConnectionLost):
+    """No connection could be made: the server never saw the call."""
+
+    maybe_billed = False
 
 
 class CallTimeout(ProviderError):
     """No answer came before the call's deadline."""
 
     retryable = True
+    maybe_billed = True
 
 
 class AnswerError(ProviderError):
@@ -188,6 +200,12 @@ class RunConflict(RunError):
     """The run's state or configuration forbids what was asked."""
 
     exit_code = 2
+
+
+class BudgetSpent(RunError):
+    """The run's cap leaves no room for another call."""
+
+    exit_code = 5
 
 
 class StageFailed(RunError):

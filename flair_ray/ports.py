@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from flair_ray.domain.calls import CallTally, ChatRequest, Completion
+from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Usage
 from flair_ray.domain.events import Event, EventDraft
 from flair_ray.domain.ids import ItemId, RunId, StageName
 from flair_ray.domain.runs import ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
@@ -44,12 +44,93 @@ class Provider(Protocol):
     async def close(self) -> None: ...
 
 
+class Permit(Protocol):
+    """One call's right to be in flight."""
+
+    def used(self, tokens: int) -> None:
+        """What the call took in the end, input and output."""
+        ...
+
+    def unused(self) -> None:
+        """The call is not going to be sent after all."""
+        ...
+
+
 class Limiter(Protocol):
     """Keeps the calls of everyone who shares an account within its limits."""
 
-    def permit(self) -> AbstractAsyncContextManager[None]:
-        """Held for the length of one call; entering waits for a turn. Nobody sleeps holding one."""
+    def permit(self, tokens: int) -> AbstractAsyncContextManager[Permit]:
+        """Held for the length of one call of about so many tokens; entering waits for a turn.
+
+        How the context is left says what came of the call: a RateLimited, a cancel, another error. Nobody sleeps
+        holding a permit.
+        """
         ...
+
+
+class Budget(Protocol):
+    """What one run may still spend, whoever spends it."""
+
+    async def reserve(self, call: str, request: ChatRequest) -> bool:
+        """Room for one call about to be sent, at its worst. False: not now, calls in flight may yet leave room.
+
+        Raises BudgetSpent when the stage's allowance is used up and nothing is in flight any more.
+        """
+        ...
+
+    async def settle(self, call: str, usage: Usage | None) -> None:
+        """What the call took; None where it had no answer and may have been billed all the same."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one item wants to be alone with."""
+
+    key: str
+    """Equal for all who would ask the same question."""
+    run_id: RunId
+    fingerprint: str
+    stage: StageName
+    item_id: ItemId
+    shared: bool
+    """Whether the answer is anybody's: taken from, and left in, the cache under ``key``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """It is up to us to bring the answer, and to nobody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The answer that somebody brought, in the model's words."""
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The item has its result in this run."""
+
+
+class Flights(Protocol):
+    """At most one caller at work on each question, on the whole cluster."""
+
+    @property
+    def owner(self) -> str:
+        """Who we are to the others: one name per process."""
+        ...
+
+    async def turn(self, claim: Claim) -> Lead | Shared | Settled:
+        """Waits while somebody else leads; woken when the answer lands or is given up, or when its leader is dead."""
+        ...
+
+    async def give_up(self, claim: Claim) -> None:
+        """The leader has nothing to bring: the next one leads."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class MapStage(Protocol[S_contra, I_contra, O]):
@@ -60,6 +141,11 @@ class MapStage(Protocol[S_contra, I_contra, O]):
 
     @property
     def output(self) -> type[O]: ...
+
+    @property
+    def shareable(self) -> bool:
+        """Whether an answer depends on the question alone and is as good in any other run."""
+        ...
 
     def request(self, shared: S_contra, item: I_contra) -> ChatRequest:
         """The question for one item."""
@@ -87,6 +173,7 @@ class StageJob:
     """A map stage, or the part of one that is left to do; picklable, with all that a worker needs."""
 
     run_id: RunId
+    session_id: str
     fingerprint: str
     stage: StageName
     shared: object
@@ -94,7 +181,10 @@ class StageJob:
     total: int
     """Items of the whole stage, done ones included: what viewers see."""
     model: ModelChoice
-    max_in_flight: int
+    share: bool = False
+    """Whether answers may come from other runs, and go to them."""
+    hedges: int = 0
+    """Calls that may be sent a second time because the first is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +193,8 @@ class Delivered:
 
     item_id: ItemId
     ok: bool
+    took_s: float = 0.0
+    """From its turn to its record; 0 where nobody was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +203,14 @@ class Lost:
 
     item_ids: tuple[ItemId, ...]
     reason: str
+    owner: str | None = None
+    """By what name the dead worker led (``Flights.owner``), if it lived long enough to say."""
 
 
 class Executor(Protocol):
     """Carries a map stage out. Which processes do the work is its own business."""
 
-    def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:
+    def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
         """Deliveries in completion order, each item at most once; ends when every shard has ended.
 
         Closing the iterator early cancels what is still running.
@@ -185,9 +279,23 @@ class RunStore(Protocol):
         ...
 
     async def record(
-        self, job: StageJob, item_id: ItemId, outcome: Done | Skipped, draft: EventDraft, tally: CallTally
+        self,
+        job: StageJob,
+        item_id: ItemId,
+        outcome: Done | Skipped,
+        draft: EventDraft,
+        tally: CallTally,
+        claim: Claim | None = None,
+        answer: str | None = None,
     ) -> Recorded:
-        """Result, event and counters in one step, once per item; calls are always counted."""
+        """Result, event and counters in one step, once per item; calls are always counted.
+
+        In the same step an outcome that is Done ends ``claim`` and leaves ``answer`` to all who share it.
+        """
+        ...
+
+    async def revoke(self, owner: str) -> None:
+        """This owner is dead: what it led may be led by others at once."""
         ...
 
     async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]: ...

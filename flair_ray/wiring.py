@@ -25,7 +25,9 @@ from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
+from flair_ray.flow.alone import Alone
 from flair_ray.flow.clock import SystemClock
+from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.ports import Provider
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
@@ -147,6 +149,9 @@ async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -
         store=RedisRunStore(connect(redis_url), settings.run_ttl_s),
         patience=Patience(settings.call_timeout_s, settings.item_deadline_s, settings.max_attempts),
         clock=SystemClock(),
+        flights=Alone(),
+        limiter_for=lambda job: InFlightLimiter(IN_FLIGHT),
+        budget_for=lambda job: None,
     )
 
 
@@ -204,6 +209,7 @@ def driver_settings(settings: Settings, choice: Choice) -> DriverSettings:
     return DriverSettings(
         fingerprint_of=answers_version(),
         lease_ttl_s=settings.lease_ttl_s,
-        max_in_flight=choice.account.max_in_flight or settings.max_in_flight or IN_FLIGHT,
         stage_failure_share=settings.stage_failure_share,
+        quorum=settings.quorum,
+        hedged_share=settings.hedged_share,
     )

@@ -32,7 +32,9 @@ from flair_ray.engine.driver import Driver  # noqa: E402
 from flair_ray.engine.local_executor import LocalExecutor  # noqa: E402
 from flair_ray.engine.order import Order, first_event, prepare  # noqa: E402
 from flair_ray.engine.shard import Tools  # noqa: E402
+from flair_ray.flow.alone import Alone  # noqa: E402
 from flair_ray.flow.clock import SystemClock  # noqa: E402
+from flair_ray.flow.in_flight import InFlightLimiter  # noqa: E402
 from flair_ray.ports import Executor, Provider  # noqa: E402
 from flair_ray.providers.offline import OfflineProvider  # noqa: E402
 from flair_ray.stores.embedded import EmbeddedServer  # noqa: E402
@@ -90,6 +92,7 @@ def small_order() -> Order:
         num_scripts=6,
         num_personas=7,
         top_n=3,
+        cache=False,  # every run of a test asks for itself
     )
 
 
@@ -112,7 +115,15 @@ def local_tools(store: RedisRunStore) -> Callable[..., Tools]:
 
     def make(provider: Provider | None = None) -> Tools:
         answering = provider or OfflineProvider()
-        return Tools(lambda _: answering, store, Patience(20, 60, 3), SystemClock())
+        return Tools(
+            provider_for=lambda _: answering,
+            store=store,
+            patience=Patience(20, 60, 3),
+            clock=SystemClock(),
+            flights=Alone(),
+            limiter_for=lambda _: InFlightLimiter(29),
+            budget_for=lambda _: None,
+        )
 
     return make
 

@@ -78,6 +78,8 @@ class CallTally:
     retries: int = 0
     reasks: int = 0
     rejected_429: int = 0
+    hedges: int = 0
+    cache_hits: int = 0
     usage: Usage = Usage()
 
     def __add__(self, other: CallTally) -> CallTally:

@@ -44,10 +44,22 @@ class Ranking:
     ballots: int
     spoiled: int
     """Voters asked whose ballot could not be used."""
+    late: int = 0
+    """Voters asked whose ballot had not come when the counting began."""
     rule: str = RULE
 
     def top(self, n: int) -> tuple[RankedScript, ...]:
         return self.rows[:n]
+
+    def open_to_late(self, n: int) -> bool:
+        """Whether the late ballots, whatever they say, could change which scripts are the best ``n``.
+
+        Each gives a script at most five points and may give another none: a gap between places n and n + 1 that is
+        no wider than that for each of them could close.
+        """
+        if not self.late or not 0 < n < len(self.rows):
+            return False
+        return self.rows[n - 1].score - self.rows[n].score <= BALLOT_LENGTH * self.late
 
 
 def borda_scores(ballots: Sequence[Ballot], ids: Sequence[ScriptId]) -> dict[ScriptId, int]:
@@ -72,7 +84,7 @@ def pairwise_wins(ballots: Sequence[Ballot], ids: Sequence[ScriptId]) -> dict[Sc
     return wins
 
 
-def rank(ballots: Sequence[Ballot], scripts: Sequence[CandidateScript], spoiled: int = 0) -> Ranking:
+def rank(ballots: Sequence[Ballot], scripts: Sequence[CandidateScript], spoiled: int = 0, late: int = 0) -> Ranking:
     """Rank every script. M ballots over N scripts → N rows; independent of the order of both."""
     ids = [s.script_id for s in scripts]
     scores = borda_scores(ballots, ids)
@@ -85,4 +97,4 @@ def rank(ballots: Sequence[Ballot], scripts: Sequence[CandidateScript], spoiled:
         RankedScript(i, place, float(scores[i]), firsts[i], mentions[i], wins[i])
         for place, i in enumerate(best_first, start=1)
     )
-    return Ranking(rows, ballots=len(ballots), spoiled=spoiled)
+    return Ranking(rows, ballots=len(ballots), spoiled=spoiled, late=late)

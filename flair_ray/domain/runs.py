@@ -62,6 +62,8 @@ class RunSpec:
     keyed by it, so that answers of two configurations never mix."""
     session_id: str = "anonymous"
     max_in_flight: int | None = None
+    cache: bool = True
+    """Whether answers that suit any run may come from earlier ones, and are kept for later ones."""
     warnings: tuple[str, ...] = ()
     """What was clamped or dropped on the way in, in words."""
 

@@ -4,8 +4,9 @@
                         ▲                                                    │
                         └───────────── another driver, any time later ◀──────┘ dies
 
-One driver at a time holds the run's lease and its fencing token; the store refuses transitions under an
-older token. Completing a stage freezes which items later stages use, so that a late result changes nothing
+One driver at a time holds the run's lease and its fencing token; the store refuses transitions under an older token.
+A stage that has its quorum does not wait for its stragglers for long; what they bring is recorded while later stages
+run (``round.py``). Completing a stage freezes which items later stages use, so that a late result changes nothing
 that was decided, and a reduce that is computed again gives the same answer.
 
 A run always ends: completed; failed, when too many items of a stage failed, a provider refuses everything, or
@@ -20,6 +21,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from flair_ray.domain.events import EventDraft, EventName, Json
@@ -28,8 +30,10 @@ from flair_ray.domain.runs import RunSnapshot, RunStatus
 from flair_ray.domain.work import Done, Skipped
 from flair_ray.engine.loading import Outcomes, keep_outputs, load_state
 from flair_ray.engine.plan import PLAN, MapStep, Step
+from flair_ray.engine.round import Round, needed
 from flair_ray.engine.state import RunState
 from flair_ray.errors import (
+    BudgetSpent,
     FlairError,
     InfrastructureError,
     LeaseLost,
@@ -55,8 +59,11 @@ class DriverSettings:
     fingerprint_of: str
     """Version of everything outside a run's spec that decides answers: prompts and schemas."""
     lease_ttl_s: float
-    max_in_flight: int
     stage_failure_share: float
+    quorum: float
+    """Share of a stage's items whose results it may move on with."""
+    hedged_share: float
+    """Extra calls a stage may spend on stragglers, as a share of its items."""
 
 
 class Driver:
@@ -124,11 +131,13 @@ class Driver:
             state = await load_state(self._store, lease.run_id, self._settings.fingerprint_of)
             if before.status is not RunStatus.PENDING:
                 await self._store.reopen(lease, _recovered(before))
-            for step in PLAN:
-                if not state.has(step.name):
-                    await self._do(step, state, lease, retry_skipped=before.status is RunStatus.FAILED)
+            async with AsyncExitStack() as late:
+                for step in PLAN:
+                    if not state.has(step.name):
+                        await self._do(step, state, lease, late, retry_skipped=before.status is RunStatus.FAILED)
             draft = EventDraft(EventName.PIPELINE_COMPLETE, {"run_id": lease.run_id, "result_count": len(state.finals)})
-            await self._store.finish(lease, RunStatus.COMPLETED, draft)
+            code = BudgetSpent.exit_code if state.out_of_budget else 0
+            await self._store.finish(lease, RunStatus.COMPLETED, draft, exit_code=code)
         except (LeaseLost, StoreUnavailable, RunConflict):
             raise  # nothing can, or may, be written about the run: it stays open
         except FlairError as err:
@@ -145,29 +154,37 @@ class Driver:
         await self._store.finish(lease, RunStatus.FAILED, draft, error=str(err), exit_code=err.exit_code)
         return RunStatus.FAILED
 
-    async def _do(self, step: Step, state: RunState, lease: Lease, *, retry_skipped: bool) -> None:
+    async def _do(
+        self, step: Step, state: RunState, lease: Lease, late: AsyncExitStack, *, retry_skipped: bool
+    ) -> None:
+        """One step. What a map leaves running for its stragglers goes to ``late``, and ends with the run."""
         if isinstance(step, MapStep):
-            await self._map(step, state, lease, retry_skipped=retry_skipped)
+            await self._map(step, state, lease, late, retry_skipped=retry_skipped)
             return
         await self._store.begin_stage(lease, step.name, 1)
         state.outputs[step.name] = (step.compute(state),)
         await self._complete(step, state, lease, [])
 
-    async def _map(self, step: MapStep, state: RunState, lease: Lease, *, retry_skipped: bool) -> None:
+    async def _map(
+        self, step: MapStep, state: RunState, lease: Lease, late: AsyncExitStack, *, retry_skipped: bool
+    ) -> None:
         work = step.work(state)
         await self._store.begin_stage(lease, step.name, len(work.items))
         spec = state.spec
         job = StageJob(
             run_id=lease.run_id,
+            session_id=spec.session_id,
             fingerprint=spec.fingerprint,
             stage=step.name,
             shared=work.shared,
             items=work.items,
             total=len(work.items),
             model=spec.model,
-            max_in_flight=spec.max_in_flight or self._settings.max_in_flight,
+            share=spec.cache,
+            hedges=int(self._settings.hedged_share * len(work.items)),
         )
-        outcomes = await self._fill(job, retry_skipped=retry_skipped)
+        need = needed(len(work.items), self._settings.quorum if step.quorum else 1.0)
+        outcomes = await self._fill(job, need, late, retry_skipped=retry_skipped)
         self._check_failures(step, outcomes)
         used = [item_id for item_id, _ in work.items if isinstance(outcomes.get(item_id), Done)]
         keep_outputs(state, step, work, outcomes, used)
@@ -175,9 +192,9 @@ class Driver:
         if list(frozen) != used:  # an earlier driver froze this stage: what it decided stands
             keep_outputs(state, step, work, outcomes, frozen)
 
-    async def _fill(self, job: StageJob, *, retry_skipped: bool) -> Outcomes:
-        """Outcomes of every item, running those that have none."""
-        losses, lost = 0, list[Lost]()
+    async def _fill(self, job: StageJob, need: int, late: AsyncExitStack, *, retry_skipped: bool) -> Outcomes:
+        """Outcomes of every item, or of as many as ``need`` after a grace, running those that have none."""
+        losses, reason = 0, "unknown"
         while True:
             outcomes = await self._store.outcomes(job.run_id, job.fingerprint, job.stage)
             missing = [pair for pair in job.items if _is_open(outcomes.get(pair[0]), retry_skipped=retry_skipped)]
@@ -185,15 +202,27 @@ class Driver:
                 return outcomes
             if losses > MAX_LOSSES:
                 raise ShardLost(
-                    f"{job.stage.value} lost {losses} workers ({lost[-1].reason if lost else 'unknown'}); the cluster "
-                    f"is not healthy. `flair resume {job.run_id}` goes on once it is."
+                    f"{job.stage.value} lost {losses} workers ({reason}); the cluster is not healthy. "
+                    f"`flair resume {job.run_id}` goes on once it is."
                 )
             retry_skipped = False
-            lost = [d async for d in self._executor.map(_narrowed(job, missing)) if isinstance(d, Lost)]
-            losses += max(1, len(lost))  # a failover of Redis loses records and tells nobody
+            done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
+            job_left = replace(job, items=tuple(missing))
+            underway = await late.enter_async_context(Round(self._executor, job_left, need - done, self._clock))
+            if not await underway.over():
+                return await self._store.outcomes(job.run_id, job.fingerprint, job.stage)
+            for lost in underway.lost:
+                reason = lost.reason
+                await self._disown(lost)
+            losses += max(1, len(underway.lost))  # a failover of Redis loses records and tells nobody
+
+    async def _disown(self, lost: Lost) -> None:
+        """What a dead worker had begun may be begun by another at once."""
+        if lost.owner:
+            await self._store.revoke(lost.owner)
 
     def _check_failures(self, step: MapStep, outcomes: Outcomes) -> None:
-        skipped = [o for o in outcomes.values() if isinstance(o, Skipped)]
+        skipped = [o for o in outcomes.values() if isinstance(o, Skipped) and o.exit_code != BudgetSpent.exit_code]
         if step.stand_in or not skipped:
             return
         if len(skipped) == len(outcomes) or len(skipped) > self._settings.stage_failure_share * len(outcomes):
@@ -207,8 +236,15 @@ class Driver:
 
     async def _complete(self, step: Step, state: RunState, lease: Lease, used: Sequence[ItemId]) -> tuple[ItemId, ...]:
         told = step.tells(state)
-        skipped = len(state.skipped.get(step.name, {}))
-        done = EventDraft(EventName.STAGE_COMPLETED, {"stage": step.name.value, "used": len(used), "skipped": skipped})
+        done = EventDraft(
+            EventName.STAGE_COMPLETED,
+            {
+                "stage": step.name.value,
+                "used": len(used),
+                "skipped": len(state.skipped.get(step.name, {})),
+                "late": state.missing.get(step.name, 0),
+            },
+        )
         return await self._store.complete_stage(lease, step.name, used, [told, done] if told else [done])
 
 
@@ -220,10 +256,6 @@ def _recovered(before: RunSnapshot) -> EventDraft:
 
 def _is_open(outcome: Done | Skipped | None, *, retry_skipped: bool) -> bool:
     return outcome is None or (retry_skipped and isinstance(outcome, Skipped))
-
-
-def _narrowed(job: StageJob, items: Sequence[tuple[ItemId, object]]) -> StageJob:
-    return replace(job, items=tuple(items))
 
 
 async def _stop(task: asyncio.Task[None] | asyncio.Task[RunStatus]) -> None:

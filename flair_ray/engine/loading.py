@@ -65,12 +65,15 @@ def keep_outputs(
 ) -> None:
     """Put a map stage's outputs into the state, in item order; note what was skipped and why."""
     chosen = set(used)
-    done = {i: o for i, o in outcomes.items() if i in chosen and isinstance(o, Done)}
+    done = {i: o for i, o in outcomes.items() if isinstance(o, Done)}
     state.skipped[step.name] = {i: o.reason for i, o in outcomes.items() if isinstance(o, Skipped)}
+    state.missing[step.name] = len(work.items) - len(chosen) - len(state.skipped[step.name])
     outputs: list[object] = []
+    late: list[object] = []
     for item_id, item in work.items:
         if item_id in done:
-            outputs.append(decode(step.stage.output, done[item_id].value))
+            (outputs if item_id in chosen else late).append(decode(step.stage.output, done[item_id].value))
         elif step.stand_in:
             outputs.append(step.stand_in(item, state.skipped[step.name].get(item_id, "not done")))
     state.outputs[step.name] = tuple(outputs)
+    state.late[step.name] = tuple(late)

@@ -17,8 +17,9 @@ class LocalExecutor:
 
     async def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
         async with aclosing(run_shard(job, self._tools)) as shard:
-            async for delivered in shard:
-                yield delivered
+            async for step in shard:
+                if isinstance(step, Delivered):
+                    yield step
 
     async def close(self) -> None:
         """Nothing to do: the tools belong to whoever made them."""

@@ -46,6 +46,7 @@ class Order:
     top_n: int = 10
     seed: int = 7
     max_in_flight: int | None = None
+    cache: bool = True
     session_id: str = "anonymous"
     remarks: tuple[str, ...] = ()
     """What was left out while reading the input: becomes part of the run's warnings."""
@@ -84,6 +85,7 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         fingerprint="",
         session_id=order.session_id,
         max_in_flight=order.max_in_flight,
+        cache=order.cache,
         warnings=tuple(warnings),
     )
     return replace(spec, fingerprint=_fingerprint(spec)), inputs
@@ -100,7 +102,7 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 
 
 def _fingerprint(spec: RunSpec) -> str:
-    decides = replace(spec, session_id="", max_in_flight=None, warnings=())
+    decides = replace(spec, session_id="", max_in_flight=None, cache=True, warnings=())
     return f"{answers_version()}-{digest(encode(decides), length=12)}"
 
 

@@ -33,6 +33,8 @@ class MapStep:
     stage: MapStage[Any, Any, Any]
     work: Callable[[RunState], Work[Any, Any]]
     tells: Tells = _nothing
+    quorum: bool = True
+    """Whether the stage may move on without its stragglers."""
     stand_in: Callable[[Any, str], object] | None = None
     """What takes the place of an item's output when it is skipped, from the item and the reason. Without
     one the item is left out, and too many left out fail the stage."""
@@ -95,12 +97,15 @@ PLAN: tuple[Step, ...] = (
     ),
     ReduceStep(
         StageName.S5,
-        lambda run: s5_rank.rank(run.ballots, run.scripts, asked=len(run.personas)),
+        lambda run: s5_rank.rank(
+            run.ballots, run.scripts, spoiled=len(run.skipped[StageName.S4]), late=run.missing[StageName.S4]
+        ),
         tells=_ranking_told,
     ),
     MapStep(
         s6_personalize.Personalize(),
         lambda run: s6_personalize.work(run.top, run.scripts, run.spec.profile, run.spec.seed),
+        quorum=False,  # the straggler may be the winner
         stand_in=s6_personalize.original,
     ),
 )

@@ -16,7 +16,7 @@ import math
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from ray.exceptions import RayError, RayTaskError
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.engine.ray_worker import Fatal, ShardHost, ToolKit, run_shard_task, warm_worker
-from flair_ray.engine.shard import split
+from flair_ray.engine.shard import OnDuty, split
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.ports import Delivered, Lost, StageJob
 
@@ -65,7 +65,7 @@ class RayExecutor:
         if errors[0] is not None:
             raise errors[0]
 
-    async def map(self, job: StageJob) -> AsyncIterator[Delivery]:
+    async def map(self, job: StageJob) -> AsyncGenerator[Delivery, None]:
         start = self._start_resident if len(job.items) < SMALL_JOB else self._start_task
         shards = split(job, 1 if len(job.items) < SMALL_JOB else shard_count(len(job.items)))
         queue: asyncio.Queue[Any] = asyncio.Queue()
@@ -95,17 +95,21 @@ class RayExecutor:
     async def _read(self, shard: StageJob, start: Callable[[], Any], queue: asyncio.Queue[Any]) -> None:
         missing = {item_id for item_id, _ in shard.items}
         stream: Any = None
+        owner: str | None = None
         try:
             stream = start()
             async for ref in stream:
                 delivery = await ref
+                if isinstance(delivery, OnDuty):
+                    owner = delivery.owner
+                    continue
                 if isinstance(delivery, Delivered):
                     missing.discard(delivery.item_id)
                 queue.put_nowait(delivery)
         except RayTaskError as err:
             queue.put_nowait(err)
         except RayError as err:  # whatever took it: a crash, its node, the memory monitor, a restarting actor
-            queue.put_nowait(Lost(tuple(sorted(missing)), type(err).__name__))
+            queue.put_nowait(Lost(tuple(sorted(missing)), type(err).__name__, owner))
         except Exception as err:
             queue.put_nowait(err)
         finally:

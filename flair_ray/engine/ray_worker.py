@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from flair_ray.domain.runs import ModelChoice
-from flair_ray.engine.shard import Tools, run_shard
+from flair_ray.engine.shard import OnDuty, Tools, run_shard
 from flair_ray.errors import FlairError, ModelNotFound
 from flair_ray.ports import Delivered, StageJob
 
@@ -37,17 +37,19 @@ class Fatal:
     error: FlairError
 
 
+Step = Delivered | OnDuty | Fatal
+
 _loop: asyncio.AbstractEventLoop | None = None
 _tools: dict[str, Tools] = {}
 KEPT_TOOLS = 4
 """Sets of tools kept per process: a process that serves many configurations must not collect connections."""
 
 
-def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Delivered | Fatal]:
+def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Step]:
     """The body of a Ray streaming task: yields as items are recorded, at most one Fatal at the end."""
     loop = _persistent_loop()
     deliveries = stream_shard(job, kit)
-    step: asyncio.Future[Delivered | Fatal] | None = None
+    step: asyncio.Future[Step] | None = None
     try:
         while True:
             try:
@@ -59,7 +61,7 @@ def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Delivered | Fatal]:
         loop.run_until_complete(_ended(step, deliveries))
 
 
-async def _ended(step: asyncio.Future[Delivered | Fatal] | None, deliveries: AsyncGenerator[object, None]) -> None:
+async def _ended(step: asyncio.Future[Step] | None, deliveries: AsyncGenerator[object, None]) -> None:
     """A cancel interrupts the loop and not what runs on it: without this the shard's items would sleep on in this
     process, and wake up and call again beside those of its next shard."""
     if step is not None and not step.done():
@@ -85,7 +87,7 @@ async def _warm(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError 
     return None
 
 
-async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
+async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Step, None]:
     """The same for an event loop that runs already."""
     try:
         async with aclosing(run_shard(job, await _tools_of(kit))) as shard:
@@ -99,7 +101,7 @@ async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered 
 class ShardHost:
     """A resident actor: shards too small to be worth a process of their own share this one."""
 
-    async def run(self, job: StageJob, kit: ToolKit) -> AsyncGenerator[Delivered | Fatal, None]:
+    async def run(self, job: StageJob, kit: ToolKit) -> AsyncGenerator[Step, None]:
         async with aclosing(stream_shard(job, kit)) as deliveries:
             async for delivered in deliveries:
                 yield delivered

@@ -1,93 +1,180 @@
 """A shard: part of a map stage's items, multiplexed on one event loop in one worker process.
 
+    its turn ──▶ Lead ──────▶ ask the model ──▶ record ──▶ Delivered
+             ├─▶ Shared ────▶ the answer somebody else paid for ──▶ record
+             └─▶ Settled ───▶ nothing left to do
+
 Items wait far more than they compute, so all of them run as tasks at once and the limiter decides who may
-call. An item is recorded the moment its answer is there, by this worker, before anyone else hears of it:
-what was paid for is safe even if the shard, its node or its driver dies in the next instant. A shard that is
-cancelled drops its calls in flight, and records first what has been answered.
+call. Nobody asks what is being asked already, in this run or, where answers are shared, in any other. An item is
+recorded the moment its answer is there, by this worker, before anyone else hears of it: what was paid for is safe
+even if the shard, its node or its driver dies in the next instant. A shard that is cancelled drops its calls in
+flight, and records first what has been answered.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+import json
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from flair_ray.domain.ids import ItemId
+from pydantic import ValidationError
+
+from flair_ray.domain.calls import CallTally
+from flair_ray.domain.codec import encode
+from flair_ray.domain.ids import ItemId, digest
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.domain.work import Done, Skipped
 from flair_ray.engine.asking import Asker, Patience, Verdict
 from flair_ray.engine.plan import MAP_STAGES
-from flair_ray.flow.in_flight import InFlightLimiter
-from flair_ray.ports import Clock, Delivered, Provider, RunStore, StageJob
+from flair_ray.errors import InvalidAnswer
+from flair_ray.flow.hedging import Hedger
+from flair_ray.flow.shielding import to_the_end
+from flair_ray.ports import (
+    Budget,
+    Claim,
+    Clock,
+    Delivered,
+    Flights,
+    Limiter,
+    MapStage,
+    Provider,
+    RunStore,
+    Settled,
+    Shared,
+    StageJob,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a worker process keeps between shards: one HTTP client, one Redis pool."""
+    """What a worker process keeps between shards: one HTTP client, one Redis pool, one desk for permits."""
 
     provider_for: Callable[[ModelChoice], Provider]
     """The same provider for the same model, every time."""
     store: RunStore
     patience: Patience
     clock: Clock
+    flights: Flights
+    limiter_for: Callable[[StageJob], Limiter]
+    budget_for: Callable[[StageJob], Budget | None]
 
 
-async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered, None]:
-    """One Delivered per item of ``job``, in completion order. Raises the first fatal FlairError.
+@dataclass(frozen=True, slots=True)
+class OnDuty:
+    """The process that works on this shard, should it die before it is done."""
+
+    owner: str
+
+
+async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered | OnDuty, None]:
+    """Who works, then one Delivered per item of ``job``, in completion order. Raises the first fatal FlairError.
 
     Closing the iterator cancels what is still running.
     """
-    asker = Asker(tools.provider_for(job.model), InFlightLimiter(job.max_in_flight), tools.patience, tools.clock)
-    tasks = [asyncio.create_task(_one(job, item_id, item, asker, tools.store)) for item_id, item in job.items]
+    hedger = Hedger(job.hedges, tools.clock) if job.hedges else None
+    asker = Asker(
+        tools.provider_for(job.model),
+        tools.limiter_for(job),
+        tools.patience,
+        tools.clock,
+        tools.budget_for(job),
+        hedger,
+    )
+    yield OnDuty(tools.flights.owner)
+    tasks = [asyncio.create_task(_Item(job, item_id, item, tools).done(asker)) for item_id, item in job.items]
+    watching = [asyncio.create_task(hedger.watch())] if hedger else []
     try:
         for finished in asyncio.as_completed(tasks):
             yield await finished
     finally:
-        for task in tasks:
+        for task in (*tasks, *watching):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *watching, return_exceptions=True)
 
 
-async def _one(job: StageJob, item_id: ItemId, item: object, asker: Asker, store: RunStore) -> Delivered:
-    stage = MAP_STAGES[job.stage]
-    announced: list[asyncio.Task[None]] = []
+class _Item:
+    """One item on its way to a recorded outcome."""
 
-    def on_start() -> None:
+    def __init__(self, job: StageJob, item_id: ItemId, item: object, tools: Tools) -> None:
+        self._job, self._item_id, self._item = job, item_id, item
+        self._stage: MapStage[Any, Any, Any] = MAP_STAGES[job.stage]
+        self._store, self._flights, self._clock = tools.store, tools.flights, tools.clock
+        self._claim = claim_of(job, item_id, item)
+        self._announced: list[asyncio.Task[None]] = []
+
+    async def done(self, asker: Asker) -> Delivered:
+        turn = await self._flights.turn(self._claim)
+        if isinstance(turn, Settled):
+            return Delivered(self._item_id, ok=True)
+        shared = self._from(turn.answer) if isinstance(turn, Shared) else None
+        if shared:
+            await to_the_end(self._settle(shared))
+            return Delivered(self._item_id, ok=True)
+        return await self._asked(asker)
+
+    async def _asked(self, asker: Asker) -> Delivered:
+        begun_s, ok = self._clock.now_s(), False
+        try:
+            verdict = await asker.ask(self._stage, self._job.shared, self._item, self._on_start, self._item_id)
+            ok = isinstance(verdict.outcome, Done)
+            await to_the_end(self._settle(verdict))
+        finally:
+            await asyncio.gather(*self._announced)
+            if not ok:  # the answer's record step gives the claim back; without an answer the next one may try
+                await to_the_end(self._flights.give_up(self._claim))
+        return Delivered(self._item_id, ok, self._clock.now_s() - begun_s)
+
+    def _on_start(self) -> None:
         # Beside the call, not before it: a permit is for calling, and the event only has to precede the result.
-        if not announced:
-            announced.append(asyncio.create_task(store.announce(job, item_id, stage.started(item))))
+        if not self._announced:
+            told = self._store.announce(self._job, self._item_id, self._stage.started(self._item))
+            self._announced.append(asyncio.create_task(told))
 
-    async def settle(verdict: Verdict) -> None:
-        await asyncio.gather(*announced)
+    async def _settle(self, verdict: Verdict) -> None:
+        await asyncio.gather(*self._announced)
         if isinstance(verdict.outcome, Skipped):
-            draft = stage.skipped(item, verdict.outcome.reason)
+            draft = self._stage.skipped(self._item, verdict.outcome.reason)
         else:
-            draft = stage.progress(item, verdict.output)
-        await store.record(job, item_id, verdict.outcome, draft, verdict.tally)
+            draft = self._stage.progress(self._item, verdict.output)
+        await self._store.record(
+            self._job, self._item_id, verdict.outcome, draft, verdict.tally, self._claim, verdict.answer
+        )
 
-    try:
-        verdict = await asker.ask(stage, job.shared, item, on_start)
-        await _to_the_end(settle(verdict))
-    finally:
-        await asyncio.gather(*announced)
-    return Delivered(item_id, ok=isinstance(verdict.outcome, Done))
+    def _from(self, answer: str) -> Verdict | None:
+        """What an answer that another run paid for comes to here; None where it is of no use."""
+        request = self._stage.request(self._job.shared, self._item)
+        try:
+            output = self._stage.parse(self._job.shared, self._item, request.answer.model_validate_json(answer))
+        except (ValidationError, InvalidAnswer):
+            return None
+        return Verdict(Done(encode(output, self._stage.output)), output, CallTally(cache_hits=1))
 
 
-async def _to_the_end(work: Coroutine[None, None, None]) -> None:
-    """Finish ``work`` even if cancelled meanwhile: an answer in hand was paid for and must be recorded."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
+def claim_of(job: StageJob, item_id: ItemId, item: object) -> Claim:
+    """What an item wants to be alone with: its answer in this run or, where answers are shared, in every run.
+
+    Shared is what does not depend on the run: the same words put to the same model under the same schema.
+    """
+    stage = MAP_STAGES[job.stage]
+    make = partial(Claim, run_id=job.run_id, fingerprint=job.fingerprint, stage=job.stage, item_id=item_id)
+    if not (job.share and stage.shareable):
+        return make(f"{job.run_id}:{job.fingerprint}:{job.stage.value}:{item_id}", shared=False)
+    request = stage.request(job.shared, item)
+    schema = json.dumps(request.answer.model_json_schema(), sort_keys=True)
+    model = job.model
+    words = (request.system, request.shared, request.varying)
+    key = digest(model.provider, model.model, model.base_url or "", schema, *words, length=32)
+    return make(f"{job.stage.value}:{key}", shared=True)
 
 
 def split(job: StageJob, shards: int) -> list[StageJob]:
-    """At most ``shards`` jobs over the same items, dealt round, with the in-flight limit shared exactly.
+    """At most ``shards`` jobs over the same items, dealt round, with the hedges shared exactly.
 
     Dealt and not cut: neighbours in a list are often alike, and one shard must not get all the long ones.
     """
-    count = max(1, min(shards, len(job.items), job.max_in_flight))
-    base, extra = divmod(job.max_in_flight, count)
-    return [replace(job, items=job.items[i::count], max_in_flight=base + (i < extra)) for i in range(count)]
+    count = max(1, min(shards, len(job.items)))
+    base, extra = divmod(job.hedges, count)
+    return [replace(job, items=job.items[i::count], hedges=base + (i < extra)) for i in range(count)]

@@ -28,6 +28,10 @@ class RunState:
     personas: tuple[Persona, ...]
     outputs: dict[StageName, tuple[object, ...]] = field(default_factory=dict)
     skipped: dict[StageName, Mapping[ItemId, str]] = field(default_factory=dict)
+    missing: dict[StageName, int] = field(default_factory=dict)
+    """Per map stage, how many items were neither used nor given up when it moved on: its stragglers."""
+    late: dict[StageName, tuple[object, ...]] = field(default_factory=dict)
+    """What stragglers brought after their stage had moved on: kept, shown, and used for nothing."""
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -57,6 +61,10 @@ class RunState:
     @property
     def finals(self) -> tuple[FinalScript, ...]:
         return cast("tuple[FinalScript, ...]", self._all(StageName.S6))
+
+    @property
+    def out_of_budget(self) -> bool:
+        return False
 
     def has(self, stage: StageName) -> bool:
         return stage in self.outputs

@@ -7,6 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
+class Turn:
+    """Of a limiter that keeps no books."""
+
+    def used(self, tokens: int) -> None: ...
+
+    def unused(self) -> None: ...
+
+
 class InFlightLimiter:
     """A counting limit; waiting callers are served in the order they came."""
 
@@ -14,6 +22,6 @@ class InFlightLimiter:
         self._turns = asyncio.Semaphore(limit)
 
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[None]:
+    async def permit(self, tokens: int) -> AsyncIterator[Turn]:
         async with self._turns:
-            yield
+            yield Turn()

@@ -38,6 +38,7 @@ from flair_ray.errors import (
     RateLimited,
     Refused,
     ServerTrouble,
+    Unreachable,
 )
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -71,7 +72,7 @@ class Endpoint:
         while err.__cause__ is not None and not isinstance(err, aiohttp.ClientError):
             err = err.__cause__
         if isinstance(err, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            return ConnectionLost(f"{self.provider} cannot be reached at {self.url}: is it running, is the network up?")
+            return Unreachable(f"{self.provider} cannot be reached at {self.url}: is it running, is the network up?")
         if isinstance(err, TimeoutError):
             return self.too_slow(timeout_s)
         return ConnectionLost(f"{self.provider} closed the connection before its answer was complete.")

@@ -33,6 +33,7 @@ class Analyze:
 
     name = StageName.S1
     output = Pattern
+    shareable = True
 
     def request(self, shared: None, item: Video) -> ChatRequest:
         text = prompt("s1")

@@ -68,6 +68,7 @@ class Generate:
 
     name = StageName.S3
     output = CandidateScript
+    shareable = False
 
     def request(self, shared: WritingBrief, item: ScriptSlot) -> ChatRequest:
         text = prompt("s3")

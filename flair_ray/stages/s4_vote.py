@@ -70,6 +70,7 @@ class Vote:
 
     name = StageName.S4
     output = Ballot
+    shareable = False
 
     def request(self, shared: PollSheet, item: Voter) -> ChatRequest:
         text = prompt("s4")

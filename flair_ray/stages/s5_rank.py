@@ -10,6 +10,6 @@ from flair_ray.domain.ranking import rank as rank_by_rule
 from flair_ray.domain.scripts import CandidateScript
 
 
-def rank(ballots: Sequence[Ballot], scripts: Sequence[CandidateScript], asked: int) -> Ranking:
-    """M ballots from ``asked`` voters over N scripts → N rows; what is missing from M is spoiled."""
-    return rank_by_rule(ballots, scripts, spoiled=asked - len(ballots))
+def rank(ballots: Sequence[Ballot], scripts: Sequence[CandidateScript], spoiled: int = 0, late: int = 0) -> Ranking:
+    """M ballots over N scripts → N rows. ``spoiled`` ballots could not be used, ``late`` ones had not come."""
+    return rank_by_rule(ballots, scripts, spoiled, late)

@@ -55,6 +55,7 @@ class Personalize:
 
     name = StageName.S6
     output = FinalScript
+    shareable = False
 
     def request(self, shared: VoiceBrief, item: Placed) -> ChatRequest:
         text = prompt("s6")

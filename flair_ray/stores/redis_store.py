@@ -37,7 +37,7 @@ from flair_ray.domain.ids import ItemId, RunId, StageName
 from flair_ray.domain.runs import RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
 from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
-from flair_ray.ports import Lease, Recorded, StageJob
+from flair_ray.ports import Claim, Lease, Recorded, StageJob
 from flair_ray.stores import keys
 from flair_ray.stores.scripts import load_scripts
 
@@ -230,7 +230,14 @@ class RedisRunStore:
         )
 
     async def record(
-        self, job: StageJob, item_id: ItemId, outcome: Done | Skipped, draft: EventDraft, tally: CallTally
+        self,
+        job: StageJob,
+        item_id: ItemId,
+        outcome: Done | Skipped,
+        draft: EventDraft,
+        tally: CallTally,
+        claim: Claim | None = None,
+        answer: str | None = None,
     ) -> Recorded:
         first, completed = await self._run(
             "record",
@@ -253,6 +260,8 @@ class RedisRunStore:
         if first == -1:
             raise RunNotFound(job.run_id)
         return Recorded(first == 1, completed)
+
+    async def revoke(self, owner: str) -> None: ...
 
     async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]:
         async with _translated():

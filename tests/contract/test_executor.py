@@ -94,14 +94,12 @@ def mock(server: MockServer) -> MockServer:
 def make_job(store: RedisRunStore, submit: Submit, small_order: Order) -> Callable[..., Awaitable[StageJob]]:
     """The S1 job of a new run."""
 
-    async def make(items: int, model: ModelChoice | None = None, max_in_flight: int = 10) -> StageJob:
+    async def make(items: int, model: ModelChoice | None = None) -> StageJob:
         order = replace(small_order, num_videos=items, model=model or small_order.model)
         run_id = await submit(order)
         spec = await store.spec(run_id)
         work = s1_analyze.work((await store.inputs(spec.inputs_key)).videos)
-        return StageJob(
-            run_id, spec.fingerprint, StageName.S1, work.shared, work.items, items, spec.model, max_in_flight
-        )
+        return StageJob(run_id, "me", spec.fingerprint, StageName.S1, work.shared, work.items, items, spec.model)
 
     return make
 
@@ -232,15 +230,15 @@ async def test_a_job_without_items_is_done(
     assert await deliveries(await make_executor(), replace(await make_job(1), items=())) == []
 
 
-@pytest.mark.parametrize(("items", "shards", "limit"), [(24, 2, 9), (3, 8, 9), (10, 4, 2), (1, 1, 1), (7, 3, 29)])
-async def test_shards_share_the_items_and_the_limit_exactly(
-    make_job: Callable[..., Awaitable[StageJob]], items: int, shards: int, limit: int
+@pytest.mark.parametrize(("items", "shards", "hedges"), [(24, 2, 9), (3, 8, 1), (10, 4, 2), (1, 1, 1), (7, 3, 0)])
+async def test_shards_share_the_items_and_the_hedges_exactly(
+    make_job: Callable[..., Awaitable[StageJob]], items: int, shards: int, hedges: int
 ) -> None:
-    job = await make_job(items, max_in_flight=limit)
+    job = replace(await make_job(items), hedges=hedges)
     parts = split(job, shards)
     assert sorted(i for part in parts for i, _ in part.items) == sorted(i for i, _ in job.items)
-    assert sum(part.max_in_flight for part in parts) == limit
-    assert all(part.items and part.max_in_flight for part in parts)
+    assert sum(part.hedges for part in parts) == hedges
+    assert all(part.items for part in parts)
 
 
 # Ray alone

@@ -20,16 +20,16 @@ SCRIPTS = [script(name) for name in "ABCDEF"]
 
 
 def order(*ballots: Ballot) -> str:
-    return "".join(row.script_id for row in rank(ballots, SCRIPTS, asked=len(ballots)).rows)
+    return "".join(row.script_id for row in rank(ballots, SCRIPTS, spoiled=0).rows)
 
 
 def test_five_points_for_a_first_place_one_for_a_fifth() -> None:
-    rows = rank([ballot(*"ABCDE"), ballot(*"ABCDF")], SCRIPTS, asked=2).rows
+    rows = rank([ballot(*"ABCDE"), ballot(*"ABCDF")], SCRIPTS, spoiled=0).rows
     assert {row.script_id: row.score for row in rows} == {"A": 10, "B": 8, "C": 6, "D": 4, "E": 1, "F": 1}
 
 
 def test_every_script_gets_a_row_also_without_a_vote() -> None:
-    rows = rank([ballot(*"ABCDE")], SCRIPTS, asked=1).rows
+    rows = rank([ballot(*"ABCDE")], SCRIPTS, spoiled=0).rows
     assert [row.rank for row in rows] == [1, 2, 3, 4, 5, 6]
     assert (rows[-1].script_id, rows[-1].score, rows[-1].mentions) == ("F", 0, 0)
 
@@ -58,11 +58,11 @@ def test_a_perfect_tie_is_broken_by_the_text_and_never_by_who_came_first() -> No
 
 
 def test_a_missing_ballot_is_counted_and_not_scored() -> None:
-    ranking = rank([ballot(*"ABCDE")], SCRIPTS, asked=3)
+    ranking = rank([ballot(*"ABCDE")], SCRIPTS, spoiled=2)
     assert (ranking.ballots, ranking.spoiled) == (1, 2)
 
 
 def test_the_best_few_are_a_cut_of_the_same_list() -> None:
-    ranking = rank([ballot(*"FEDCB")], SCRIPTS, asked=1)
+    ranking = rank([ballot(*"FEDCB")], SCRIPTS, spoiled=0)
     assert [row.script_id for row in ranking.top(2)] == ["F", "E"]
     assert len(ranking.top(99)) == len(SCRIPTS)

@@ -158,6 +158,8 @@ from flair_ray.engine.asking import Patience
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.local_executor import LocalExecutor
 from flair_ray.engine.shard import Tools
+from flair_ray.flow.alone import Alone
+from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.flow.clock import SystemClock
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stores.redis_store import RedisRunStore, connect
@@ -174,7 +176,10 @@ class Stalls(OfflineProvider):
 async def main(url, run_id):
     store, provider = RedisRunStore(connect(url), 600), Stalls()
     rules = driver_settings(Settings(lease_ttl_s=0.5), choose_model("offline"))
-    tools = Tools(lambda _: provider, store, Patience(20, 60, 3), SystemClock())
+    tools = Tools(
+        lambda _: provider, store, Patience(20, 60, 3), SystemClock(), Alone(),
+        lambda _: InFlightLimiter(29), lambda _: None,
+    )
     await Driver(store, LocalExecutor(tools), rules, SystemClock()).drive(run_id)
 
 asyncio.run(main(*sys.argv[1:]))

@@ -27,6 +27,8 @@ from flair_ray.errors import (
     RateLimited,
     ServerTrouble,
 )
+from flair_ray.flow.in_flight import Turn
+from flair_ray.ports import Permit
 from flair_ray.providers.offline.analyze import analyze
 from flair_ray.stages.s1_analyze import Analyze
 
@@ -61,11 +63,11 @@ class Queue:
         self._clock, self._wait_s = clock, wait_s
 
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[None]:
+    async def permit(self, tokens: int) -> AsyncIterator[Permit]:
         self._clock.now += self._wait_s
         self._clock.held += 1
         try:
-            yield
+            yield Turn()
         finally:
             self._clock.held -= 1
 

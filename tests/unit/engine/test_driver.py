@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -48,7 +48,7 @@ class LosesFirst(LocalExecutor):
         super().__init__(tools)
         self.losses = losses
 
-    async def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:  # type: ignore[override]
+    async def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
         if self.losses:
             self.losses -= 1
             yield Lost(tuple(item_id for item_id, _ in job.items), "WorkerCrashedError")
@@ -115,7 +115,7 @@ async def test_rounds_that_do_nothing_and_say_nothing_end_too(
     class Idle(LocalExecutor):
         rounds = 0
 
-        async def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:  # type: ignore[override]
+        async def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
             Idle.rounds += 1
             for delivery in ():
                 yield delivery
@@ -193,7 +193,7 @@ async def test_without_a_store_a_run_stays_open(
     make_driver: Callable[[Executor], Driver],
 ) -> None:  # fmt: skip
     class Gone(LocalExecutor):
-        def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:  # type: ignore[override]
+        def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
             raise StoreUnavailable("Redis cannot be reached.")
 
     run_id = await submit(small_order)
@@ -221,7 +221,7 @@ async def test_a_run_under_way_can_be_looked_at(
     """The stage that is being done comes with what it has; nothing after it."""
 
     class StopsAfterThree(LocalExecutor):
-        async def map(self, job: StageJob) -> AsyncIterator[Delivered | Lost]:  # type: ignore[override]
+        async def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
             async for delivery in super().map(replace(job, items=job.items[:3])):
                 yield delivery
             raise StoreUnavailable("dead")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import gc
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import pytest
 
@@ -14,9 +17,10 @@ from flair_ray.domain.ids import ItemId, RunId, StageName
 from flair_ray.domain.videos import Video
 from flair_ray.engine.order import Order
 from flair_ray.engine.plan import MAP_STAGES
-from flair_ray.engine.shard import Tools, run_shard
+from flair_ray.engine.shard import OnDuty, Tools, run_shard
 from flair_ray.errors import AuthRefused
-from flair_ray.ports import StageJob
+from flair_ray.flow.in_flight import InFlightLimiter
+from flair_ray.ports import Delivered, StageJob
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stages import s1_analyze
 from flair_ray.stores.redis_store import RedisRunStore
@@ -40,25 +44,42 @@ class Stalls(OfflineProvider):
         return await super().complete(request, timeout_s)
 
 
-class Counting(s1_analyze.Analyze):
-    """Counts the prompts it writes."""
+class Held(ChatRequest):
+    """A prompt that is known as long as somebody holds it."""
 
-    written = 0
+    alive: ClassVar[WeakValueDictionary[int, Held]] = WeakValueDictionary()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.alive[id(self)] = self
+
+
+class Traced(s1_analyze.Analyze):
+    """Its prompts are known."""
 
     def request(self, shared: None, item: Video) -> ChatRequest:
-        Counting.written += 1
-        return super().request(shared, item)
+        plain = super().request(shared, item)
+        return Held(**{f.name: getattr(plain, f.name) for f in fields(plain)})
 
 
 @pytest.fixture
 def make_job(store: RedisRunStore, submit: Callable[[Order], Awaitable[RunId]], small_order: Order) -> MakeJob:
-    async def make(items: int, max_in_flight: int = 5) -> StageJob:
+    async def make(items: int) -> StageJob:
         run_id = await submit(replace(small_order, num_videos=items))
         spec = await store.spec(run_id)
         pairs = s1_analyze.work(small_order.videos[:items]).items
-        return StageJob(run_id, spec.fingerprint, StageName.S1, None, pairs, items, spec.model, max_in_flight)
+        return StageJob(run_id, "me", spec.fingerprint, StageName.S1, None, pairs, items, spec.model)
 
     return make
+
+
+async def deliveries(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered, None]:
+    """What a shard delivers, once it has said who works."""
+    async with aclosing(run_shard(job, tools)) as steps:
+        assert await anext(steps) == OnDuty("alone")
+        async for step in steps:
+            assert isinstance(step, Delivered)
+            yield step
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -70,13 +91,14 @@ async def test_only_items_that_may_call_have_a_prompt(
     make_job: MakeJob, local_tools: Callable[..., Tools], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten thousand voters would hold ten thousand copies of the sheet."""
-    monkeypatch.setitem(MAP_STAGES, StageName.S1, Counting())
+    monkeypatch.setitem(MAP_STAGES, StageName.S1, Traced())
     stalls = Stalls()
-    Counting.written = 0
-    async with aclosing(run_shard(await make_job(100), local_tools(stalls))) as shard:
+    tools = replace(local_tools(stalls), limiter_for=lambda _: InFlightLimiter(5))
+    async with aclosing(deliveries(await make_job(100), tools)) as shard:
         step = asyncio.ensure_future(anext(shard))
         await until(lambda: stalls.waiting == 5)
-        assert Counting.written == 5
+        gc.collect()
+        assert len(Held.alive) == 5
         step.cancel()
         await asyncio.wait({step})
 
@@ -85,8 +107,8 @@ async def test_what_was_answered_is_recorded_even_when_the_shard_is_cancelled(
     make_job: MakeJob, local_tools: Callable[..., Tools], store: RedisRunStore
 ) -> None:
     """In that very moment: it was paid for."""
-    job, stalls = await make_job(12, max_in_flight=12), Stalls(answers=7)
-    async with aclosing(run_shard(job, local_tools(stalls))) as shard:
+    job, stalls = await make_job(12), Stalls(answers=7)
+    async with aclosing(deliveries(job, local_tools(stalls))) as shard:
         step = asyncio.ensure_future(anext(shard))
         await until(lambda: stalls.waiting == 5)
         step.cancel()
@@ -99,7 +121,7 @@ async def test_an_item_is_recorded_before_it_is_delivered(
     make_job: MakeJob, local_tools: Callable[..., Tools], store: RedisRunStore
 ) -> None:
     job = await make_job(6)
-    async for delivered in run_shard(job, local_tools()):
+    async for delivered in deliveries(job, local_tools()):
         assert delivered.item_id in await store.outcomes(job.run_id, job.fingerprint, job.stage)
 
 
@@ -107,7 +129,7 @@ async def test_a_start_is_told_before_its_end(
     make_job: MakeJob, local_tools: Callable[..., Tools], store: RedisRunStore
 ) -> None:
     job = await make_job(12)
-    async for _ in run_shard(job, local_tools()):
+    async for _ in deliveries(job, local_tools()):
         pass
     told = [(e.name, e.data["video_id"]) for e in await store.events(job.run_id) if e.name.startswith("s1_")]
     for video_id in {video_id for _, video_id in told}:
@@ -123,9 +145,9 @@ async def test_a_fatal_error_ends_the_shard_and_drops_the_rest(
                 raise AuthRefused("Check the key.")
             return await super().complete(request, timeout_s)
 
-    job = await make_job(12, max_in_flight=12)
+    job = await make_job(12)
     with pytest.raises(AuthRefused, match="Check the key"):
-        async for _ in run_shard(job, local_tools(Refused(answers=4))):
+        async for _ in deliveries(job, local_tools(Refused(answers=4))):
             pass
     recorded = await store.outcomes(job.run_id, job.fingerprint, job.stage)
     assert len(recorded) <= 3

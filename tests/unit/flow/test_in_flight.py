@@ -16,7 +16,7 @@ async def test_never_one_too_many_and_never_fewer_than_allowed(limit: int) -> No
 
     async def call() -> None:
         nonlocal now
-        async with limiter.permit():
+        async with limiter.permit(1):
             now += 1
             seen.append(now)
             for _ in range(3):
@@ -32,7 +32,7 @@ async def test_first_come_first_served() -> None:
     limiter, order = InFlightLimiter(1), []
 
     async def call(n: int) -> None:
-        async with limiter.permit():
+        async with limiter.permit(1):
             order.append(n)
             await asyncio.sleep(0)
 
@@ -44,7 +44,7 @@ async def test_a_call_that_fails_or_is_dropped_gives_its_permit_back() -> None:
     limiter = InFlightLimiter(1)
 
     async def call(error: bool) -> None:
-        async with limiter.permit():
+        async with limiter.permit(1):
             if error:
                 raise ZeroDivisionError
             await asyncio.Event().wait()
@@ -56,7 +56,7 @@ async def test_a_call_that_fails_or_is_dropped_gives_its_permit_back() -> None:
     waiting.cancel()
     holding.cancel()
     await asyncio.wait({holding, waiting})
-    async with asyncio.timeout(1), limiter.permit():
+    async with asyncio.timeout(1), limiter.permit(1):
         pass
 
 
