@@ -10,7 +10,7 @@ Importing this module loads neither ray nor redis, and pandas only when a data f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from html import escape
@@ -23,7 +23,7 @@ from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
-from flair_ray.domain.ranking import RankedScript, Ranking
+from flair_ray.domain.ranking import RankedScript, Ranking, rank
 from flair_ray.domain.runs import RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.domain.videos import Video
@@ -112,6 +112,8 @@ class RunResult:
     """Why a failed run failed, in words."""
     exit_code: int = 0
     """What a command that made this run should exit with."""
+    late_ballots: tuple[Ballot, ...] = ()
+    """What came after the counting had begun: kept, not counted."""
     notices: tuple[str, ...] = ()
     """What a reader should know besides the disclosures that every result carries."""
 
@@ -127,7 +129,23 @@ class RunResult:
     def disclosures(self) -> tuple[str, ...]:
         """What is said wherever results show, then the run's own notices; each once."""
         always = (PRESCREEN_NOTICE, *([OFFLINE_NOTICE] if self.spec.model.provider == "offline" else []))
-        return tuple(dict.fromkeys((*always, *self.notices)))
+        return tuple(dict.fromkeys((*always, *self._about_late_ballots(), *self.notices)))
+
+    def _about_late_ballots(self) -> Iterator[str]:
+        """Whether the votes that are missing could have changed who is among the best."""
+        ranking, n = self.ranking, self.spec.top_n
+        if ranking is None or not ranking.late:
+            return
+        missed = f"{ranking.late} of {len(self.personas)} ballots had not come when the counting began."
+        if not ranking.open_to_late(n):
+            yield f"{missed} Whatever they say, the best {n} would be the same."
+            return
+        recount = rank((*self.ballots, *self.late_ballots), self.scripts)
+        changed = len({row.script_id for row in recount.top(n)} - {row.script_id for row in ranking.top(n)})
+        came = len(self.late_ballots)
+        found = f"{changed} of them would be others" if changed else "they would be the same"
+        counted = f" With the {came} that came since, {found}." if came else ""
+        yield f"{missed} They could change which {n} are the best.{counted}"
 
     def document(self) -> dict[str, Any]:
         """The whole result as plain JSON values, as outputs/result.schema.json describes it."""
@@ -146,6 +164,7 @@ class RunResult:
             "cost": plain(self.cost),
             "timing": plain(self.timing),
             "stages": {name.value: _progress(counts) for name, counts in self.stages.items()},
+            "late_ballots": [plain(ballot) for ballot in self.late_ballots],
             "skipped": {name.value: dict(reasons) for name, reasons in self.skipped.items()},
             "scripts": [plain(script) for script in self.scripts],
             "library": plain(self.library) if self.library else None,

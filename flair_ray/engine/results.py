@@ -39,6 +39,7 @@ async def gather_result(
         ranking=state.ranking if state.has(StageName.S5) else None,
         results=state.finals if state.has(StageName.S6) else (),
         skipped=state.skipped,
+        late_ballots=state.late_ballots,
         stages=snapshot.stages,
         timing=_timing(snapshot, begun_s),
         cost=cost_of(snapshot),

@@ -50,6 +50,10 @@ class RunState:
         return cast("tuple[Ballot, ...]", self._all(StageName.S4))
 
     @property
+    def late_ballots(self) -> tuple[Ballot, ...]:
+        return cast("tuple[Ballot, ...]", self.late.get(StageName.S4, ()))
+
+    @property
     def ranking(self) -> Ranking:
         return cast("Ranking", self._all(StageName.S5)[0])
 

@@ -145,3 +145,21 @@ def test_importing_results_and_outputs_loads_no_ray_redis_or_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_whoever_reads_a_ranking_is_told_what_the_late_ballots_could_do(result: RunResult) -> None:
+    one, two, three = (script.script_id for script in result.scripts)
+
+    def notes(late: int, came: int, counted: int = 2) -> list[str]:
+        ballots = tuple(Ballot(PersonaId(f"v{i}"), (two, one), (one, two, three), 0) for i in range(counted))
+        slow = tuple(Ballot(PersonaId(f"w{i}"), (three,), (one, two, three), 0) for i in range(came))
+        ranking = rank(ballots, result.scripts, late=late)
+        made = replace(result, ballots=ballots, ranking=ranking, late_ballots=slow)
+        return [note for note in made.disclosures if "had not come" in note]
+
+    assert notes(late=0, came=0) == []
+    assert "the best 2 would be the same" in notes(late=1, came=0)[0]  # 8 points against 0: one ballot brings five
+    (note,) = notes(late=2, came=0)
+    assert note.endswith("They could change which 2 are the best.")
+    assert notes(late=2, came=1)[0].endswith("With the 1 that came since, they would be the same.")
+    assert notes(late=3, came=2)[0].endswith("With the 2 that came since, 1 of them would be others.")
