@@ -24,6 +24,7 @@
     │   └── LeaseLost ............ another driver has taken this run over
     └── RunError ................. the run as a whole
         ├── RunConflict .......... the run is in a state that forbids this (exit 2)
+        │   └── RunOutdated ...... begun under other prompts or answer schemas (exit 2)
         ├── BudgetSpent .......... --max-usd leaves no room for another call (exit 5)
         ├── StageFailed .......... too many items of a stage failed (exit code of the cause)
         ├── RunInterrupted ....... this process was told to stop; the run stays open (exit 130)
@@ -200,6 +201,20 @@ class RunConflict(RunError):
     """The run's state or configuration forbids what was asked."""
 
     exit_code = 2
+
+
+class RunOutdated(RunConflict):
+    """The run began under other prompts or answer schemas; its answers and new ones must not mix."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        return (
+            f"Run {self.run_id} was begun with other prompts or answer schemas than this version has. Its answers "
+            f"cannot be mixed with new ones: export what it has (`flair export {self.run_id}`) and start a new run."
+        )
 
 
 class BudgetSpent(RunError):

@@ -240,7 +240,23 @@ class Recorded:
 class RunStore(Protocol):
     """The one truth about runs. Every write that matters is a single atomic step."""
 
-    async def create(self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft) -> None: ...
+    async def create(
+        self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft, *, hosted: bool = False
+    ) -> None:
+        """``hosted``: the run hosts are to drive it. Raises RunConflict when the run exists."""
+        ...
+
+    async def host(self, run_id: RunId) -> None:
+        """From now on the run hosts drive it, also when it had failed or been cancelled.
+
+        Raises RunNotFound, and RunConflict when it is completed.
+        """
+        ...
+
+    async def adoptable(self, most: int) -> list[RunId]:
+        """Hosted runs that nobody drives, oldest first."""
+        ...
+
     async def spec(self, run_id: RunId) -> RunSpec: ...
     async def inputs(self, key: str) -> RunInputs: ...
     async def snapshot(self, run_id: RunId) -> RunSnapshot: ...
@@ -315,3 +331,9 @@ class RunStore(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class RunDriver(Protocol):
+    """Takes runs to their ends."""
+
+    async def drive(self, run_id: RunId, *, patient: bool = True, fail_outdated: bool = False) -> RunStatus: ...

@@ -38,6 +38,7 @@ from flair_ray.errors import (
     InfrastructureError,
     LeaseLost,
     RunConflict,
+    RunOutdated,
     ShardLost,
     StageFailed,
     StoreUnavailable,
@@ -75,16 +76,19 @@ class Driver:
         self._settings = settings
         self._clock = clock
 
-    async def drive(self, run_id: RunId) -> RunStatus:
+    async def drive(self, run_id: RunId, *, patient: bool = True, fail_outdated: bool = False) -> RunStatus:
         """Take the run to its end and return how it ended; a run that has completed is left as it is.
 
-        Raises RunNotFound, RunConflict (driven by another, or begun under other prompts), LeaseLost and
+        ``patient``: wait for the lease of a driver that may be dead. ``fail_outdated``: a run that cannot be gone on
+        with under these prompts is failed instead of left alone.
+
+        Raises RunNotFound, RunConflict (driven by another), RunOutdated, LeaseLost and
         StoreUnavailable. Cancelling this coroutine leaves the run open, to be resumed.
         """
         if (await self._store.snapshot(run_id)).status is RunStatus.COMPLETED:
             return RunStatus.COMPLETED
-        lease = await self._take(run_id)
-        work = asyncio.create_task(self._attempt(lease))
+        lease = await self._take(run_id, self._settings.lease_ttl_s + POLL_S if patient else 0.0)
+        work = asyncio.create_task(self._attempt(lease, fail_outdated=fail_outdated))
         watch = asyncio.create_task(self._watch(lease))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,10 +103,10 @@ class Driver:
             with contextlib.suppress(InfrastructureError):
                 await self._store.release(lease)
 
-    async def _take(self, run_id: RunId) -> Lease:
-        """The run's lease, after one time to live at most: a driver that died left its lease behind."""
+    async def _take(self, run_id: RunId, wait_s: float) -> Lease:
+        """The run's lease. A driver that died left its own behind: one time to live is enough to wait for."""
         ttl_s = self._settings.lease_ttl_s
-        deadline_s = self._clock.now_s() + ttl_s + POLL_S
+        deadline_s = self._clock.now_s() + wait_s
         while True:
             try:
                 return await self._store.acquire(run_id, ttl_s)
@@ -123,7 +127,7 @@ class Driver:
         await self._store.finish(lease, RunStatus.CANCELLED, draft, exit_code=130)
         return RunStatus.CANCELLED
 
-    async def _attempt(self, lease: Lease) -> RunStatus:
+    async def _attempt(self, lease: Lease, *, fail_outdated: bool) -> RunStatus:
         try:
             before = await self._store.snapshot(lease.run_id)
             if before.status is RunStatus.COMPLETED:
@@ -138,6 +142,10 @@ class Driver:
             draft = EventDraft(EventName.PIPELINE_COMPLETE, {"run_id": lease.run_id, "result_count": len(state.finals)})
             code = BudgetSpent.exit_code if state.out_of_budget else 0
             await self._store.finish(lease, RunStatus.COMPLETED, draft, exit_code=code)
+        except RunOutdated as err:
+            if not fail_outdated:
+                raise
+            return await self._failed(lease, err)
         except (LeaseLost, StoreUnavailable, RunConflict):
             raise  # nothing can, or may, be written about the run: it stays open
         except FlairError as err:

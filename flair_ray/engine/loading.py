@@ -10,7 +10,7 @@ from flair_ray.domain.ids import ItemId, RunId
 from flair_ray.domain.work import Done, Skipped, Work
 from flair_ray.engine.plan import PLAN, MapStep
 from flair_ray.engine.state import RunState
-from flair_ray.errors import InfrastructureError, RunConflict
+from flair_ray.errors import InfrastructureError, RunOutdated
 from flair_ray.ports import RunStore
 
 Outcomes = Mapping[ItemId, Done | Skipped]
@@ -25,15 +25,12 @@ async def load_state(
     a run, not for going on with it.
 
     Raises InfrastructureError when results that were frozen are gone.
-    With ``fingerprint_of`` a run that began under other prompts or schemas is refused (RunConflict): its
+    With ``fingerprint_of`` a run that began under other prompts or schemas is refused (RunOutdated): its
     recorded answers and new ones must not mix.
     """
     spec = await store.spec(run_id)
     if fingerprint_of is not None and not spec.fingerprint.startswith(fingerprint_of):
-        raise RunConflict(
-            f"Run {run_id} was begun with other prompts or answer schemas than this version has. Its answers cannot "
-            f"be mixed with new ones: export what it has (`flair export {run_id}`) and start a new run."
-        )
+        raise RunOutdated(run_id)
     inputs = await store.inputs(spec.inputs_key)
     state = RunState(spec, inputs.videos, inputs.personas)
     frozen = await store.frozen(run_id)

@@ -56,3 +56,8 @@ def all_runs() -> str:
 def session_runs(session_id: str) -> str:
     """The same for one session."""
     return f"{ROOT}:session:{session_id}:runs"
+
+
+def hosted_runs() -> str:
+    """Sorted set run id → when it was handed over, ms: the runs that the hosts are to drive, until they have ended."""
+    return f"{ROOT}:hosted"

@@ -93,7 +93,9 @@ class RedisRunStore:
         self._ttl_s = run_ttl_s
         self._lua = load_scripts(redis)
 
-    async def create(self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft) -> None:
+    async def create(
+        self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft, *, hosted: bool = False
+    ) -> None:
         planned = spec.num_videos + 2 * spec.num_scripts + spec.num_personas
         created = await self._run(
             "create",
@@ -103,6 +105,7 @@ class RedisRunStore:
                 keys.all_runs(),
                 keys.session_runs(spec.session_id),
                 keys.inputs(spec.inputs_key),
+                keys.hosted_runs(),
             ],
             [
                 run_id,
@@ -113,10 +116,22 @@ class RedisRunStore:
                 _json(first.data),
                 encode(inputs),
                 EVENTS_PER_RUN + EVENTS_PER_ITEM * planned,
+                int(hosted),
             ],
         )
         if not created:
             raise RunConflict(f"There is a run {run_id} already. `flair resume {run_id}` goes on with it.")
+
+    async def host(self, run_id: RunId) -> None:
+        status = await self._run("host", [keys.run(run_id), keys.hosted_runs()], [run_id])
+        if status is None:
+            raise RunNotFound(run_id)
+        if status == RunStatus.COMPLETED.value:
+            raise RunConflict(f"Run {run_id} is completed already; there is nothing to go on with.")
+
+    async def adoptable(self, most: int) -> list[RunId]:
+        found = await self._run("adoptable", [keys.hosted_runs()], [most, keys.run(RunId(""))])
+        return [RunId(run_id) for run_id in found]
 
     async def spec(self, run_id: RunId) -> RunSpec:
         async with _translated():
@@ -193,7 +208,13 @@ class RedisRunStore:
         await self._transition(
             lease,
             once=(f"reopened:{lease.token}", "1"),
-            pairs={"status": RunStatus.RUNNING.value, "finished_ms": "@del", "error": "@del", "exit_code": "@del"},
+            pairs={
+                "status": RunStatus.RUNNING.value,
+                "finished_ms": "@del",
+                "error": "@del",
+                "exit_code": "@del",
+                "recover": "@del",
+            },
             drafts=[recovered],
         )
 

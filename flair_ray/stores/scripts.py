@@ -9,7 +9,18 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.commands.core import AsyncScript
 
-NAMES = ("create", "acquire", "renew", "release", "transition", "announce", "record", "cancel")
+NAMES = (
+    "create",
+    "host",
+    "adoptable",
+    "acquire",
+    "renew",
+    "release",
+    "transition",
+    "announce",
+    "record",
+    "cancel",
+)
 
 
 def load_scripts(redis: Redis) -> dict[str, AsyncScript]:

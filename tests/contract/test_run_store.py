@@ -67,7 +67,7 @@ async def run_id(store: RedisRunStore, order_parts: tuple[RunSpec, RunInputs]) -
 
 
 def job(run_id: RunId, total: int = 12, stage: StageName = StageName.S1, fingerprint: str = "f") -> StageJob:
-    return StageJob(run_id, fingerprint, stage, None, (), total, None, 1)  # type: ignore[arg-type]  # no model is asked
+    return StageJob(run_id, "me", fingerprint, stage, None, (), total, None)  # type: ignore[arg-type]  # no model is asked
 
 
 def progress(item: str) -> EventDraft:

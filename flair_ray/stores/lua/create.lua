@@ -1,6 +1,7 @@
 -- A new run and its first event, all or nothing.
--- KEYS: run hash, event stream, index of all runs, index of the session's runs, inputs
--- ARGV: run id, spec JSON, session, ttl (s), event name, event data, inputs JSON, stream length kept
+-- KEYS: run hash, event stream, index of all runs, index of the session's runs, inputs, hosted runs
+-- ARGV: run id, spec JSON, session, ttl (s), event name, event data, inputs JSON, stream length kept,
+--       1 when the hosts are to drive it
 -- Returns 1, or 0 when the run exists already (then nothing changes).
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 local time = redis.call('TIME')
@@ -12,6 +13,10 @@ redis.call('SET', KEYS[5], ARGV[7], 'EX', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 -- An index forgets a run when the run itself is gone: by age, here, so that no sweep is needed.
+if ARGV[9] == '1' then
+  redis.call('ZADD', KEYS[6], ms, ARGV[1])
+  redis.call('EXPIRE', KEYS[6], 10 * ARGV[4])
+end
 for i = 3, 4 do
   redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ms - 10 * ARGV[4] * 1000)
   redis.call('ZADD', KEYS[i], ms, ARGV[1])

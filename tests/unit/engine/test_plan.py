@@ -81,7 +81,7 @@ async def test_a_job_travels(
 ) -> None:
     run_id = await submit(small_order)
     spec = await store.spec(run_id)
-    job = StageJob(run_id, spec.fingerprint, StageName.S1, None, (("v", small_order.videos[0]),), 1, spec.model, 3)
+    job = StageJob(run_id, "me", spec.fingerprint, StageName.S1, None, (("v", small_order.videos[0]),), 1, spec.model)
     assert pickle.loads(pickle.dumps(job)) == job  # noqa: S301  # our own bytes
 
 

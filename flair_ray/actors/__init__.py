@@ -1,0 +1,1 @@
+"""What lives on the cluster between calls, as plain classes: ``engine`` makes actors of them."""
