@@ -83,7 +83,7 @@ async def arun(
     choice, order = make_order(chosen, settings)
     begun_s = time.time()
     async with open_studio(settings, choice, chosen.address or ray_address()) as studio:
-        run_id = await submit(studio, order, settings)
+        run_id = await submit(studio.store, order, settings)
         return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s)
 
 
@@ -126,11 +126,13 @@ def _check_writable(folder: Path) -> None:
         raise InputError(f"Nothing can be written to {folder}: {err.strerror}. Choose another folder.") from err
 
 
-async def submit(studio: Studio, order: Order, settings: Settings, run_id: RunId | None = None) -> RunId:
-    """Record a run. It is not driven yet."""
+async def submit(
+    store: RunStore, order: Order, settings: Settings, run_id: RunId | None = None, *, hosted: bool = False
+) -> RunId:
+    """Record a run. It is not driven yet; with ``hosted`` the cluster's run hosts are to drive it."""
     spec, inputs = prepare(order, settings)
     run_id = run_id or new_run_id()
-    await studio.store.create(run_id, spec, inputs, first_event(run_id, spec))
+    await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
     return run_id
 
 

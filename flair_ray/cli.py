@@ -118,7 +118,7 @@ def run(
     async def work() -> RunResult:
         with watch(err) as view:
             async with open_studio(settings, choice, address) as studio:
-                run_id = await submit(studio, order, settings)
+                run_id = await submit(studio.store, order, settings)
                 return await _shown(studio, run_id, settings, out_dir, view)
 
     _finish(_run(work()), as_json)

@@ -4,6 +4,7 @@ choose_model ── which provider and model a run uses
 open_store ──── a Redis by URL, or the embedded server of the data directory
 worker_tools ── what a worker process needs, built there
 open_studio ─── a store, Ray and a driver: everything to carry runs out
+open_hosts ──── a store and the cluster's run hosts: to hand runs in and go away
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from flair_ray import __version__
+from flair_ray.actors.run_host import RunHost
 from flair_ray.config import KEY_NAMES, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import ModelChoice
@@ -182,13 +185,53 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                 )
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
             await executor.warm(choice.model, everywhere=address is None)
-            rules = driver_settings(settings, choice)
+            rules = driver_settings(settings)
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock()))
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
         await asyncio.wait({ray_starts})
         if not ray_starts.cancelled() and ray_starts.exception() is None:
             await asyncio.to_thread(leave_ray)
+
+
+async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
+    """A host on the cluster, built in its actor. Accounts are those of the node it runs on."""
+    from flair_ray.engine.ray_executor import RayExecutor
+
+    store = RedisRunStore(connect(redis_url), settings.run_ttl_s)
+    kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
+    driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock())
+    return RunHost(store, driver, SystemClock())
+
+
+@asynccontextmanager
+async def open_hosts(settings: Settings, address: str) -> AsyncIterator[Hosts]:
+    """The run hosts of a cluster, to hand runs in to. Raises InputError without a Redis that outlives this process."""
+    from flair_ray.engine.ray_executor import leave_ray
+    from flair_ray.engine.ray_hosts import run_hosts
+
+    if not settings.redis_url:
+        raise InputError("A run that is handed in outlives this command, and so must its Redis: set FLAIR_REDIS_URL.")
+    async with open_store(settings) as opened:
+        await asyncio.to_thread(_start_ray, address)
+        try:
+            yield Hosts(opened.store, run_hosts(partial(make_run_host, settings, opened.url), __version__))
+        finally:
+            await asyncio.to_thread(leave_ray)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Where runs are handed in."""
+
+    store: RedisRunStore
+    actors: list[Any]
+
+    async def nudge(self) -> None:
+        """Have the new run seen at once. It would be seen in a second anyway, so one host that answers is enough."""
+        await asyncio.wait(
+            [asyncio.ensure_future(actor.nudge.remote()) for actor in self.actors], return_when=asyncio.FIRST_COMPLETED
+        )
 
 
 def _start_ray(address: str | None) -> int:
@@ -204,8 +247,8 @@ def _tool_kit(settings: Settings, redis_url: str, choice: Choice) -> ToolKit:
     return ToolKit(digest(__version__, redis_url, choice.account.provider, key, repr(settings)), build)
 
 
-def driver_settings(settings: Settings, choice: Choice) -> DriverSettings:
-    """What the driver has to know, with the in-flight limit of whoever declared one."""
+def driver_settings(settings: Settings) -> DriverSettings:
+    """What the driver has to know."""
     return DriverSettings(
         fingerprint_of=answers_version(),
         lease_ttl_s=settings.lease_ttl_s,

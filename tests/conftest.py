@@ -133,7 +133,7 @@ def make_driver(store: RedisRunStore, settings: Settings) -> Callable[[Executor]
     """A driver over any executor."""
 
     def make(executor: Executor) -> Driver:
-        return Driver(store, executor, driver_settings(settings, choose_model("offline")), SystemClock())
+        return Driver(store, executor, driver_settings(settings), SystemClock())
 
     return make
 

@@ -23,7 +23,7 @@ from flair_ray.errors import RunConflict, ServerTrouble
 from flair_ray.flow.clock import SystemClock
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stores.redis_store import RedisRunStore
-from flair_ray.wiring import choose_model, driver_settings
+from flair_ray.wiring import driver_settings
 
 Submit = Callable[[Order], Awaitable[RunId]]
 MakeDriver = Callable[..., Driver]
@@ -146,7 +146,7 @@ async def test_answers_of_other_prompts_are_not_mixed_in(
     store: RedisRunStore, settings: Settings, submit: Submit, local_tools: Callable[..., Tools], small_order: Order
 ) -> None:
     run_id = await submit(small_order)
-    rules = replace(driver_settings(settings, choose_model("offline")), fingerprint_of="of-another-version")
+    rules = replace(driver_settings(settings), fingerprint_of="of-another-version")
     with pytest.raises(RunConflict, match="begun with other prompts"):
         await Driver(store, LocalExecutor(local_tools()), rules, SystemClock()).drive(run_id)
 
@@ -175,7 +175,7 @@ class Stalls(OfflineProvider):
 
 async def main(url, run_id):
     store, provider = RedisRunStore(connect(url), 600), Stalls()
-    rules = driver_settings(Settings(lease_ttl_s=0.5), choose_model("offline"))
+    rules = driver_settings(Settings(lease_ttl_s=0.5))
     tools = Tools(
         lambda _: provider, store, Patience(20, 60, 3), SystemClock(), Alone(),
         lambda _: InFlightLimiter(29), lambda _: None,

@@ -22,7 +22,7 @@ from flair_ray.engine.local_executor import LocalExecutor
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.errors import StoreUnavailable
 from flair_ray.flow.clock import SystemClock
-from flair_ray.wiring import choose_model, driver_settings, open_store, worker_tools
+from flair_ray.wiring import driver_settings, open_store, worker_tools
 
 pytestmark = pytest.mark.long
 PASSWORD = "correct horse"
@@ -87,7 +87,7 @@ async def test_a_run_over_tls_with_a_password(
     settings = settings_for(url, tmp_path)
     async with open_store(settings) as opened:
         tools = await worker_tools(settings, opened.url, {})
-        rules = driver_settings(settings, choose_model("offline"))
+        rules = driver_settings(settings)
         run_id = new_run_id()
         spec, inputs = prepare(small_order, settings)
         await opened.store.create(run_id, spec, inputs, first_event(run_id, spec))

@@ -1,0 +1,60 @@
+"""Run hosts on the cluster: a few detached actors that drive whatever was handed in.
+
+Detached, so that a run does not end with whoever submitted it; restarted by Ray when their process or node dies, and
+blank then: ``RunHost`` finds in Redis what is to be done. Named with the version, so that two versions that run side by
+side during a rollout do not use each other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import ray
+
+from flair_ray.actors.run_host import RunHost
+from flair_ray.engine.ray_executor import NAMESPACE
+
+HOSTS = 2
+"""One is enough for hundreds of runs; with two, one may die and nobody waits for its restart."""
+
+BuildHost = Callable[[], Awaitable[RunHost]]
+
+
+class RunHostActor:
+    """A RunHost and its life."""
+
+    async def __init__(self, build: BuildHost) -> None:
+        self._host = await build()
+        self._life = asyncio.create_task(self._host.run())
+
+    async def nudge(self) -> int:
+        """There may be something to adopt. Returns how many runs are under way here; raises what ended this host."""
+        if self._life.done():
+            self._life.result()
+        self._host.nudge()
+        return self._host.driving
+
+
+def run_hosts(build: BuildHost, version: str, count: int = HOSTS) -> list[Any]:
+    """The cluster's run hosts, started where they are missing."""
+    return [_host(index, build, version) for index in range(count)]
+
+
+def _host(index: int, build: BuildHost, version: str) -> Any:
+    actor = ray.remote(RunHostActor).options(
+        name=run_host_name(index, version),
+        namespace=NAMESPACE,
+        get_if_exists=True,
+        lifetime="detached",
+        max_restarts=-1,
+        max_task_retries=-1,
+        num_cpus=0,
+        max_concurrency=100,
+    )
+    return actor.remote(build)
+
+
+def run_host_name(index: int, version: str) -> str:
+    return f"run-host-{index}-{version}"
