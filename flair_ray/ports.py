@@ -126,8 +126,8 @@ class Flights(Protocol):
         """Waits while somebody else leads; woken when the answer lands or is given up, or when its leader is dead."""
         ...
 
-    async def give_up(self, claim: Claim) -> None:
-        """The leader has nothing to bring: the next one leads."""
+    async def leave(self, claim: Claim, *, landed: bool) -> None:
+        """The leader is done. Without an answer on record (``landed``) the next one leads."""
         ...
 
     async def close(self) -> None: ...

@@ -28,12 +28,13 @@ from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
-from flair_ray.flow.alone import Alone
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.ports import Provider
+from flair_ray.stores.ears import Ears
 from flair_ray.stores.embedded import EmbeddedServer
-from flair_ray.stores.redis_store import RedisRunStore, connect, ping
+from flair_ray.stores.flights import RedisFlights
+from flair_ray.stores.redis_store import RedisRunStore, connect, listener, ping
 
 OFFLINE = "offline"
 DEFAULT_MODELS = {
@@ -147,12 +148,13 @@ async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -
     def provider(model: ModelChoice) -> Provider:
         return make_provider(model, accounts.get(model.provider) or load_account(model.provider))
 
+    redis = connect(redis_url)
     return Tools(
         provider_for=provider,
-        store=RedisRunStore(connect(redis_url), settings.run_ttl_s),
+        store=RedisRunStore(redis, settings.run_ttl_s, settings.cache_ttl_s),
         patience=Patience(settings.call_timeout_s, settings.item_deadline_s, settings.max_attempts),
         clock=SystemClock(),
-        flights=Alone(),
+        flights=RedisFlights(redis, Ears(listener(redis_url))),
         limiter_for=lambda job: InFlightLimiter(IN_FLIGHT),
         budget_for=lambda job: None,
     )

@@ -25,7 +25,7 @@ BuildHost = Callable[[], Awaitable[RunHost]]
 class RunHostActor:
     """A RunHost and its life."""
 
-    async def __init__(self, build: BuildHost) -> None:
+    async def __init__(self, build: BuildHost) -> None:  # type: ignore[misc]  # Ray awaits it
         self._host = await build()
         self._life = asyncio.create_task(self._host.run())
 

@@ -119,12 +119,11 @@ class _Item:
         begun_s, ok = self._clock.now_s(), False
         try:
             verdict = await asker.ask(self._stage, self._job.shared, self._item, self._on_start, self._item_id)
-            ok = isinstance(verdict.outcome, Done)
             await to_the_end(self._settle(verdict))
+            ok = isinstance(verdict.outcome, Done)
         finally:
             await asyncio.gather(*self._announced)
-            if not ok:  # the answer's record step gives the claim back; without an answer the next one may try
-                await to_the_end(self._flights.give_up(self._claim))
+            await to_the_end(self._flights.leave(self._claim, landed=ok))
         return Delivered(self._item_id, ok, self._clock.now_s() - begun_s)
 
     def _on_start(self) -> None:

@@ -61,3 +61,28 @@ def session_runs(session_id: str) -> str:
 def hosted_runs() -> str:
     """Sorted set run id → when it was handed over, ms: the runs that the hosts are to drive, until they have ended."""
     return f"{ROOT}:hosted"
+
+
+def claim(key: str) -> str:
+    """String with the owner who is at work on this question; deleted with the answer."""
+    return f"{ROOT}:claim:{key}"
+
+
+def answer(key: str) -> str:
+    """String: the answer to a question that suits every run, in the model's words."""
+    return f"{ROOT}:answer:{key}"
+
+
+def owner(name: str) -> str:
+    """String that expires when a process no longer lives: what it had claimed is free then."""
+    return f"{ROOT}:owner:{name}"
+
+
+def landed(key: str) -> str:
+    """Channel: a claim has ended, with an answer or without."""
+    return f"{ROOT}:landed:{key}"
+
+
+def gone(owner_name: str) -> str:
+    """Channel: an owner is known to be dead."""
+    return f"{ROOT}:gone:{owner_name}"

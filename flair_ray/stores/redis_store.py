@@ -73,6 +73,11 @@ def connect(url: str) -> Redis:
     return Redis.from_pool(pool)
 
 
+def listener(url: str) -> Redis:
+    """A client for a connection that mostly waits: it has no timeout."""
+    return Redis.from_url(url, decode_responses=True, socket_connect_timeout=SOCKET_TIMEOUT_S)
+
+
 async def ping(url: str) -> bool:
     """Whether a server answers there, tried once: a wrong address must not take half a minute to show."""
     try:
@@ -88,9 +93,10 @@ async def ping(url: str) -> bool:
 class RedisRunStore:
     """See ``flair_ray.ports.RunStore`` for what each method promises."""
 
-    def __init__(self, redis: Redis, run_ttl_s: int) -> None:
+    def __init__(self, redis: Redis, run_ttl_s: int, cache_ttl_s: int = 86_400) -> None:
         self._redis = redis
         self._ttl_s = run_ttl_s
+        self._cache_ttl_s = cache_ttl_s
         self._lua = load_scripts(redis)
 
     async def create(
@@ -134,14 +140,14 @@ class RedisRunStore:
         return [RunId(run_id) for run_id in found]
 
     async def spec(self, run_id: RunId) -> RunSpec:
-        async with _translated():
+        async with translated():
             text = await self._redis.hget(keys.run(run_id), "spec")
         if text is None:
             raise RunNotFound(run_id)
         return decode(RunSpec, text)
 
     async def inputs(self, key: str) -> RunInputs:
-        async with _translated():
+        async with translated():
             text = await self._redis.getex(keys.inputs(key), ex=self._ttl_s)
         if text is None:
             raise InfrastructureError(f"The videos and personas {key} of this run are gone from Redis.")
@@ -155,12 +161,12 @@ class RedisRunStore:
 
     async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
         index = keys.all_runs() if session_id is None else keys.session_runs(session_id)
-        async with _translated():
+        async with translated():
             ids: Any = await self._redis.zrange(index, 0, -1)
         return await self._snapshots([RunId(i) for i in ids])
 
     async def _snapshots(self, ids: Sequence[RunId]) -> list[RunSnapshot]:
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             for run_id in ids:
                 pipe.hgetall(keys.run(run_id))
@@ -239,7 +245,7 @@ class RedisRunStore:
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]:
         stages = list(StageName)
-        async with _translated():
+        async with translated():
             texts = await self._redis.hmget(keys.run(run_id), [f"frozen:{s.value}" for s in stages])
         return {s: tuple(from_json(t)) for s, t in zip(stages, texts, strict=True) if t is not None}
 
@@ -267,6 +273,8 @@ class RedisRunStore:
                 keys.events(job.run_id),
                 keys.tally(job.run_id, job.stage),
                 keys.run(job.run_id),
+                keys.claim(claim.key if claim else ""),
+                keys.answer(claim.key if claim else ""),
             ],
             [
                 item_id,
@@ -275,6 +283,9 @@ class RedisRunStore:
                 _json(draft.data),
                 job.total,
                 int(isinstance(outcome, Skipped)),
+                keys.landed(claim.key) if claim else "",
+                answer if claim and claim.shared and answer else "",
+                self._cache_ttl_s,
                 *_counters(tally),
             ],
         )
@@ -282,10 +293,13 @@ class RedisRunStore:
             raise RunNotFound(job.run_id)
         return Recorded(first == 1, completed)
 
-    async def revoke(self, owner: str) -> None: ...
+    async def revoke(self, owner: str) -> None:
+        async with translated():
+            await self._redis.delete(keys.owner(owner))
+            await self._redis.publish(keys.gone(owner), 1)
 
     async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]:
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.hgetall(keys.results(run_id, fingerprint, stage))
             for key in (keys.results(run_id, fingerprint, stage), keys.tally(run_id, stage)):
@@ -322,7 +336,7 @@ class RedisRunStore:
             raise RunConflict(f"Run {run_id} is {answer} already; there is nothing to cancel.")
 
     async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
-        async with _translated():
+        async with translated():
             block = min(block_ms, LONGEST_BLOCK_MS) if block_ms else None  # 0 would mean for ever
             reply: Any = await self._redis.xread({keys.events(run_id): after}, count=PAGE, block=block)
         entries = reply[0][1] if reply else []
@@ -345,12 +359,12 @@ class RedisRunStore:
         return str(stored)
 
     async def _run(self, script: str, keys_: list[str], args: Sequence[str | int]) -> Any:
-        async with _translated():
+        async with translated():
             return await self._lua[script](keys=keys_, args=list(args))
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError) as err:

@@ -19,6 +19,8 @@ NAMES = (
     "transition",
     "announce",
     "record",
+    "claim",
+    "give_up",
     "cancel",
 )
 

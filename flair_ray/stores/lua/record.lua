@@ -1,13 +1,15 @@
 -- The record step: an item's outcome, its event and its counters, in one. Nothing else writes results,
 -- so the three can never disagree. No fencing: an answer that was paid for is taken from whoever brings it.
--- KEYS: results hash, event stream, tally hash, run hash
+-- An answer also ends its claim, wakes those who wait for it, and stays in the cache where it suits others.
+-- KEYS: results hash, event stream, tally hash, run hash, claim, cached answer
 -- ARGV: item id, outcome, event name, event data without completed and total, total, skipped (0 or 1),
+--       channel of the claim ('' without one), answer to cache ('' for none), its time to live (s),
 --       then counter, amount, …
 -- Returns {1 if this outcome was taken else 0, completed}; {-1, 0} when the run is gone.
 local run = redis.call('HMGET', KEYS[4], 'maxlen', 'ttl')
 if not run[1] then return {-1, 0} end
 -- A call costs what it costs, also when its answer came second.
-for i = 7, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
+for i = 10, #ARGV, 2 do redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1]) end
 local first = redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
 if first == 1 then
   if ARGV[6] == '1' then redis.call('HINCRBY', KEYS[3], 'skipped', 1) end
@@ -16,6 +18,11 @@ elseif ARGV[6] == '0' and string.sub(redis.call('HGET', KEYS[1], ARGV[1]), 1, 1)
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
   redis.call('HINCRBY', KEYS[3], 'skipped', -1)
   first = 1
+end
+if ARGV[7] ~= '' and ARGV[6] == '0' then
+  if ARGV[8] ~= '' then redis.call('SET', KEYS[6], ARGV[8], 'EX', ARGV[9]) end
+  redis.call('DEL', KEYS[5])
+  redis.call('PUBLISH', ARGV[7], 1)
 end
 local completed = redis.call('HLEN', KEYS[1])
 if first == 1 then

@@ -1,0 +1,7 @@
+-- The owner of a claim brings nothing: wake those who wait, the next to ask leads.
+-- KEYS: claim
+-- ARGV: owner, channel
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], 1)
+return 1
