@@ -73,9 +73,9 @@ def answer(key: str) -> str:
     return f"{ROOT}:answer:{key}"
 
 
-def owner(name: str) -> str:
+def owner(owner_name: str) -> str:
     """String that expires when a process no longer lives: what it had claimed is free then."""
-    return f"{ROOT}:owner:{name}"
+    return f"{ROOT}:owner:{owner_name}"
 
 
 def landed(key: str) -> str:
