@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flair_ray.domain.ballots import Ballot
-from flair_ray.domain.calls import CallTally
+from flair_ray.domain.calls import CALL_COUNTS, CallTally
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.patterns import Pattern, PatternLibrary
@@ -40,7 +40,6 @@ OFFLINE_NOTICE = (
     "Made by the offline provider: a seeded heuristic that reads your texts, not a language model. "
     "It shows how a run works; choose a model provider for scripts to film."
 )
-CALL_COUNTS = ("calls", "failed", "retries", "reasks", "rejected_429")
 
 
 @dataclass(frozen=True, slots=True)

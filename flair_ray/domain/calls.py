@@ -78,7 +78,14 @@ class CallTally:
     retries: int = 0
     reasks: int = 0
     rejected_429: int = 0
+    hedges: int = 0
+    """Calls that were sent beside a slow one."""
+    cache_hits: int = 0
+    """Answers that another run had paid for."""
     usage: Usage = Usage()
 
     def __add__(self, other: CallTally) -> CallTally:
         return CallTally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(CallTally)))
+
+
+CALL_COUNTS = tuple(f.name for f in fields(CallTally) if f.name != "usage")

@@ -39,7 +39,7 @@ def started(run_id: RunId, stage: StageName) -> str:
 
 
 def tally(run_id: RunId, stage: StageName) -> str:
-    """Hash of counters: calls, failed, retries, reasks, rejected_429, tokens, skipped."""
+    """Hash of counters: calls, failed, retries, reasks, rejected_429, hedges, cache_hits, tokens, skipped."""
     return f"{run(run_id)}:tally:{stage.value}"
 
 

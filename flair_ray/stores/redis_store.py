@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from flair_ray.domain.calls import CallTally, Usage
+from flair_ray.domain.calls import CALL_COUNTS, CallTally, Usage
 from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.events import Event, EventDraft, EventName, Json
 from flair_ray.domain.ids import ItemId, RunId, StageName
@@ -346,14 +346,8 @@ def _json(data: Mapping[str, Json]) -> str:
 
 
 def _counters(tally: CallTally) -> list[str | int]:
-    counts = {
-        "calls": tally.calls,
-        "failed": tally.failed,
-        "retries": tally.retries,
-        "reasks": tally.reasks,
-        "rejected_429": tally.rejected_429,
-        **{f.name: getattr(tally.usage, f.name) for f in fields(Usage)},
-    }
+    counts = {name: getattr(tally, name) for name in CALL_COUNTS}
+    counts |= {f.name: getattr(tally.usage, f.name) for f in fields(Usage)}
     return [part for name, n in counts.items() if n for part in (name, n)]
 
 
@@ -362,12 +356,7 @@ def _tally(stored: Mapping[str, str]) -> CallTally:
         return int(stored.get(name, 0))
 
     return CallTally(
-        calls=count("calls"),
-        failed=count("failed"),
-        retries=count("retries"),
-        reasks=count("reasks"),
-        rejected_429=count("rejected_429"),
-        usage=Usage(*(count(f.name) for f in fields(Usage))),
+        **{name: count(name) for name in CALL_COUNTS}, usage=Usage(*(count(f.name) for f in fields(Usage)))
     )
 
 

@@ -36,8 +36,8 @@ def result() -> RunResult:
         for r in ranking.top(2)
     ]
     stages = {
-        StageName.S3: StageCounts("completed", 3, 3, 0, 1.5, CallTally(4, 1, 1, 0, 0, Usage(100, 0, 50))),
-        StageName.S4: StageCounts("completed", 3, 3, 1, 2.5, CallTally(3, 0, 0, 0, 1, Usage(10, 5, 5))),
+        StageName.S3: StageCounts("completed", 3, 3, 0, 1.5, CallTally(4, 1, 1, 0, 0, usage=Usage(100, 0, 50))),
+        StageName.S4: StageCounts("completed", 3, 3, 1, 2.5, CallTally(3, 0, 0, 0, 1, usage=Usage(10, 5, 5))),
     }
     return RunResult(
         RunId("3f0c1a52-9d5e-4c7b-8a11-0a4f2f6f9b10"), RunStatus.COMPLETED, spec, (), None, scripts, (), (), ballots,
@@ -65,8 +65,24 @@ def test_the_document_has_the_fields_that_clients_know(result: RunResult) -> Non
     assert document["calls"] == {
         "total": 7,
         "by_stage": {
-            "S3_SEQUENTIAL": {"calls": 4, "failed": 1, "retries": 1, "reasks": 0, "rejected_429": 0},
-            "S4_MAP": {"calls": 3, "failed": 0, "retries": 0, "reasks": 0, "rejected_429": 1},
+            "S3_SEQUENTIAL": {
+                "calls": 4,
+                "failed": 1,
+                "retries": 1,
+                "reasks": 0,
+                "rejected_429": 0,
+                "hedges": 0,
+                "cache_hits": 0,
+            },
+            "S4_MAP": {
+                "calls": 3,
+                "failed": 0,
+                "retries": 0,
+                "reasks": 0,
+                "rejected_429": 1,
+                "hedges": 0,
+                "cache_hits": 0,
+            },
         },
     }
     assert document["tokens"]["input_tokens"] == 110

@@ -144,7 +144,7 @@ def _stages(videos: int, scripts: int, personas: int, top_n: int) -> dict[StageN
             elapsed_s=times[name],
             tally=CallTally()
             if total == 1
-            else CallTally(total, 2, 1, 1, 0, Usage(900 * total, 400 * total, 250 * total)),
+            else CallTally(total, 2, 1, 1, 0, usage=Usage(900 * total, 400 * total, 250 * total)),
         )
         for name, total in totals.items()
     }
