@@ -55,46 +55,59 @@ OutDir = Annotated[
 ]
 RunArg = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `flair runs` prints it.")]
 
+Videos = Annotated[
+    Path | None,
+    typer.Option(
+        help="A yt-dlp folder, CSV, JSON, JSONL, Parquet, or transcripts (.txt, "
+        ".srt, .vtt). Default: the synthetic sample library."
+    ),
+]
+Profile = Annotated[Path | None, typer.Option(help="A creator profile (JSON). Default: the first sample profile.")]
+Personas = Annotated[
+    Path | None,
+    typer.Option(help="A panel of your own (JSON or CSV). Default: 100 synthetic viewers to choose from."),
+]
+Provider = Annotated[
+    str | None,
+    typer.Option(help="Who answers: kimi, openai, gemini, offline. Default: the first whose key is set, else offline."),
+]
+Model = Annotated[str | None, typer.Option(help="The provider's model.")]
+BaseUrl = Annotated[str | None, typer.Option(help="An OpenAI-compatible server: vLLM, Ollama, llama.cpp, a gateway.")]
+NumVideos = Annotated[int, typer.Option(help="Videos to analyze.")]
+NumScripts = Annotated[int, typer.Option(help="Scripts to write.")]
+NumPersonas = Annotated[int, typer.Option(help="Simulated viewers who vote.")]
+TopN = Annotated[int, typer.Option(help="Best scripts to personalise.")]
+InFlight = Annotated[int | None, typer.Option(help="Model calls at once. Default: the provider's limit, else 29.")]
+Rpm = Annotated[int | None, typer.Option(help="Requests a minute that the account stands.")]
+Tpm = Annotated[int | None, typer.Option(help="Tokens a minute that the account stands.")]
+MaxUsd = Annotated[float | None, typer.Option(help="Stop cleanly before the run costs more, in dollars.")]
+PriceArg = Annotated[
+    str | None, typer.Option("--price", help="IN/OUT or IN/CACHED/OUT, dollars per million tokens, e.g. 0.95/0.16/4.")
+]
+Seed = Annotated[int, typer.Option(help="Same seed, same choices: themes, orders, labels, the offline provider.")]
+
 out = Console()
 err = Console(stderr=True)
 
 
 @app.command()
 def run(
-    videos: Annotated[
-        Path | None,
-        typer.Option(
-            help="A yt-dlp folder, CSV, JSON, JSONL, Parquet, or transcripts (.txt, "
-            ".srt, .vtt). Default: the synthetic sample library."
-        ),
-    ] = None,
-    profile: Annotated[
-        Path | None, typer.Option(help="A creator profile (JSON). Default: the first sample profile.")
-    ] = None,
-    personas: Annotated[
-        Path | None,
-        typer.Option(help="A panel of your own (JSON or CSV). Default: 100 synthetic viewers to choose from."),
-    ] = None,
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            help="Who answers: kimi, openai, gemini, offline. Default: the first whose key is set, else offline."
-        ),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="The provider's model.")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible server: vLLM, Ollama, llama.cpp, a gateway.")
-    ] = None,
-    num_videos: Annotated[int, typer.Option(help="Videos to analyze.")] = 100,
-    num_scripts: Annotated[int, typer.Option(help="Scripts to write.")] = 20,
-    num_personas: Annotated[int, typer.Option(help="Simulated viewers who vote.")] = 42,
-    top_n: Annotated[int, typer.Option(help="Best scripts to personalise.")] = 10,
-    max_in_flight: Annotated[
-        int | None, typer.Option(help="Model calls at once. Default: the provider's limit, else 29.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Same seed, same choices: themes, orders, labels, the offline provider.")
-    ] = 7,
+    videos: Videos = None,
+    profile: Profile = None,
+    personas: Personas = None,
+    provider: Provider = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    num_videos: NumVideos = 100,
+    num_scripts: NumScripts = 20,
+    num_personas: NumPersonas = 42,
+    top_n: TopN = 10,
+    max_in_flight: InFlight = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_usd: MaxUsd = None,
+    price: PriceArg = None,
+    seed: Seed = 7,
     out_dir: OutDir = None,
     as_json: Json = False,
     address: Address = None,
@@ -105,8 +118,8 @@ def run(
     from flair_ray.wiring import open_studio
 
     options = RunOptions(
-        videos, profile, personas, provider, model, base_url,
-        num_videos, num_scripts, num_personas, top_n, seed, max_in_flight, out_dir, address,
+        videos, profile, personas, provider, model, base_url, num_videos, num_scripts, num_personas, top_n, seed,
+        max_in_flight, rpm, tpm, max_usd, price, out_dir, address,
     )  # fmt: skip
     settings = _settings()
     choice, order = make_order(options, settings)
@@ -119,6 +132,45 @@ def run(
                 return await _shown(studio, run_id, settings, out_dir, view)
 
     _finish(_run(work()), as_json)
+
+
+@app.command()
+def estimate(
+    videos: Videos = None,
+    profile: Profile = None,
+    personas: Personas = None,
+    provider: Provider = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    num_videos: NumVideos = 100,
+    num_scripts: NumScripts = 20,
+    num_personas: NumPersonas = 42,
+    top_n: TopN = 10,
+    max_in_flight: InFlight = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_usd: MaxUsd = None,
+    price: PriceArg = None,
+    seed: Seed = 7,
+    as_json: Json = False,
+) -> None:
+    """What a run with these options would take: calls, tokens, dollars, time. Nothing is started or spent."""
+    from flair_ray.api import RunOptions, foresee
+    from flair_ray.terminal.tables import estimate_table
+
+    options = RunOptions(
+        videos, profile, personas, provider, model, base_url, num_videos, num_scripts, num_personas, top_n, seed,
+        max_in_flight, rpm, tpm, max_usd, price,
+    )  # fmt: skip
+    spec, found = foresee(options, _settings())
+    if as_json:
+        document = {"provider": spec.model.provider, "model": spec.model.model, **found.document()}
+        return _print(document, as_json)
+    out.print(estimate_table(found))
+    lasts = f"about {found.duration_s:,.0f} s, and a few to start"
+    lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
+    for line in (*lines, *spec.warnings):
+        out.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -377,7 +429,7 @@ async def _report_costs(store: RunStore, run_id: RunId, view: View) -> None:
 
 def _finish(result: RunResult, as_json: bool) -> None:
     """Show a result and leave with its exit code."""
-    from flair_ray.terminal.tables import ranking_table
+    from flair_ray.terminal.tables import ranking_table, receipt_table
 
     if as_json:
         _print(result.document(), as_json)
@@ -386,6 +438,7 @@ def _finish(result: RunResult, as_json: bool) -> None:
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))
+        out.print(receipt_table(result))
         out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)
     if result.error:
         _say(result.error)

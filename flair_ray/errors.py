@@ -23,6 +23,7 @@
     │   └── LeaseLost ............ another driver has taken this run over
     └── RunError ................. the run as a whole
         ├── RunConflict .......... the run is in a state that forbids this (exit 2)
+        ├── BudgetSpent .......... --max-usd leaves no room for another call (exit 5)
         ├── StageFailed .......... too many items of a stage failed (exit code of the cause)
         ├── RunInterrupted ....... this process was told to stop; the run stays open (exit 130)
         └── RunCancelled ......... somebody asked for it (exit 130)
@@ -188,6 +189,12 @@ class RunConflict(RunError):
     """The run's state or configuration forbids what was asked."""
 
     exit_code = 2
+
+
+class BudgetSpent(RunError):
+    """The run's cap leaves no room for another call."""
+
+    exit_code = 5
 
 
 class StageFailed(RunError):

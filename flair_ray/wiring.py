@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from flair_ray import __version__
 from flair_ray.config import KEY_NAMES, Account, Settings, load_account
 from flair_ray.domain.ids import digest
-from flair_ray.domain.runs import ModelChoice
+from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.estimate import IN_FLIGHT
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools
@@ -38,8 +39,13 @@ DEFAULT_MODELS = {
     OFFLINE: "offline-heuristic",
 }
 """Every provider, with the model it uses when none is named. The first whose key is set is the default."""
-IN_FLIGHT = 29
-"""Calls in flight at once where nobody has said: what a first-tier account stands without refusing."""
+VENDOR_LIMITS = {"kimi": Limits(50, 200, 2_000_000)}
+"""What a vendor documents for an account that has just been topped up.
+
+Moonshot's tier 1, $10 paid in: https://platform.kimi.ai/docs/pricing/limits. Those of OpenAI and Gemini depend on model
+and tier and show in their consoles only, so none is declared: https://developers.openai.com/api/docs/guides/rate-limits,
+https://ai.google.dev/gemini-api/docs/rate-limits."""
+
 
 Accounts = Mapping[str, Account]
 
@@ -54,10 +60,12 @@ class Choice:
     """Why this one, in words."""
 
 
-def choose_model(provider: str | None = None, model: str | None = None, base_url: str | None = None) -> Choice:
+def choose_model(
+    provider: str | None = None, model: str | None = None, base_url: str | None = None, *, keyless: bool = False
+) -> Choice:
     """The provider that was named; else the first with a key; else offline.
 
-    Raises InputError for an unknown one, MissingKey for one without its key.
+    Raises InputError for an unknown one, MissingKey for one without its key, unless that is not needed.
     """
     name, why = _named(provider, base_url)
     if name not in DEFAULT_MODELS:
@@ -66,9 +74,22 @@ def choose_model(provider: str | None = None, model: str | None = None, base_url
     url = base_url or account.base_url
     if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
         raise InputError(f"{url!r} is no server's address: it must begin with http:// or https:// and name a host.")
-    if name != OFFLINE and account.api_key is None and url is None:
+    if name != OFFLINE and account.api_key is None and url is None and not keyless:
         raise MissingKey(f"{name} needs an API key: set {KEY_NAMES[name][0]}, or run with --provider offline.")
     return Choice(ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url), account, why)
+
+
+def declared_limits(choice: Choice, settings: Settings, asked: Limits | None = None) -> Limits:
+    """Each limit by whoever says it first: the command, FLAIR_<PROVIDER>_…, FLAIR_MAX_IN_FLIGHT, the vendor."""
+    account = choice.account
+    own = Limits(account.max_in_flight, account.rpm, account.tpm)
+    vendor = Limits() if choice.model.base_url else VENDOR_LIMITS.get(account.provider, Limits())
+    sources = (asked or Limits(), own, Limits(settings.max_in_flight), vendor)
+
+    def first(name: str) -> int | None:
+        return next((limit for source in sources if (limit := getattr(source, name)) is not None), None)
+
+    return Limits(first("max_in_flight"), first("rpm"), first("tpm"))
 
 
 def _named(provider: str | None, base_url: str | None) -> tuple[str, str]:
@@ -204,6 +225,6 @@ def driver_settings(settings: Settings, choice: Choice) -> DriverSettings:
     return DriverSettings(
         fingerprint_of=answers_version(),
         lease_ttl_s=settings.lease_ttl_s,
-        max_in_flight=choice.account.max_in_flight or settings.max_in_flight or IN_FLIGHT,
+        max_in_flight=declared_limits(choice, settings).max_in_flight or IN_FLIGHT,
         stage_failure_share=settings.stage_failure_share,
     )

@@ -28,6 +28,8 @@ class RunState:
     personas: tuple[Persona, ...]
     outputs: dict[StageName, tuple[object, ...]] = field(default_factory=dict)
     skipped: dict[StageName, Mapping[ItemId, str]] = field(default_factory=dict)
+    refused: dict[StageName, int] = field(default_factory=dict)
+    """Per map stage, how many items the run's cap left no room for."""
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -57,6 +59,10 @@ class RunState:
     @property
     def finals(self) -> tuple[FinalScript, ...]:
         return cast("tuple[FinalScript, ...]", self._all(StageName.S6))
+
+    @property
+    def out_of_budget(self) -> bool:
+        return any(self.refused.values())
 
     def has(self, stage: StageName) -> bool:
         return stage in self.outputs

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -34,6 +34,7 @@ from flair_ray.domain.calls import CALL_COUNTS, CallTally, Usage
 from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.events import Event, EventDraft, EventName, Json
 from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.money import MICROS
 from flair_ray.domain.runs import RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
 from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
@@ -119,14 +120,14 @@ class RedisRunStore:
             raise RunConflict(f"There is a run {run_id} already. `flair resume {run_id}` goes on with it.")
 
     async def spec(self, run_id: RunId) -> RunSpec:
-        async with _translated():
+        async with translated():
             text = await self._redis.hget(keys.run(run_id), "spec")
         if text is None:
             raise RunNotFound(run_id)
         return decode(RunSpec, text)
 
     async def inputs(self, key: str) -> RunInputs:
-        async with _translated():
+        async with translated():
             text = await self._redis.getex(keys.inputs(key), ex=self._ttl_s)
         if text is None:
             raise InfrastructureError(f"The videos and personas {key} of this run are gone from Redis.")
@@ -140,31 +141,35 @@ class RedisRunStore:
 
     async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
         index = keys.all_runs() if session_id is None else keys.session_runs(session_id)
-        async with _translated():
+        async with translated():
             ids: Any = await self._redis.zrange(index, 0, -1)
         return await self._snapshots([RunId(i) for i in ids])
 
     async def _snapshots(self, ids: Sequence[RunId]) -> list[RunSnapshot]:
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             for run_id in ids:
                 pipe.hgetall(keys.run(run_id))
+                pipe.hgetall(keys.budget(run_id))
                 for stage in StageName:
                     pipe.hgetall(keys.tally(run_id, stage))
             replies = await pipe.execute()
-            width = 1 + len(StageName)
-            rows = [(i, replies[n * width], replies[n * width + 1 : (n + 1) * width]) for n, i in enumerate(ids)]
+            width = 2 + len(StageName)
+            rows = [
+                (i, *replies[n * width : n * width + 2], replies[n * width + 2 : (n + 1) * width])
+                for n, i in enumerate(ids)
+            ]
             rows = [row for row in rows if row[1]]
-            specs = {i: decode(RunSpec, run["spec"]) for i, run, _ in rows}
+            specs = {i: decode(RunSpec, run["spec"]) for i, run, *_ in rows}
             pipe = self._redis.pipeline(transaction=False)
-            for run_id, _, _ in rows:
+            for run_id, *_ in rows:
                 for stage in StageName:
                     pipe.hlen(keys.results(run_id, specs[run_id].fingerprint, stage))
             lengths = await pipe.execute()
         each = len(StageName)
         return [
-            _snapshot(run_id, run, tallies, lengths[n * each : (n + 1) * each], specs[run_id])
-            for n, (run_id, run, tallies) in enumerate(rows)
+            _snapshot(run_id, run, budget, tallies, lengths[n * each : (n + 1) * each], specs[run_id])
+            for n, (run_id, run, budget, tallies) in enumerate(rows)
         ]
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
@@ -218,7 +223,7 @@ class RedisRunStore:
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]:
         stages = list(StageName)
-        async with _translated():
+        async with translated():
             texts = await self._redis.hmget(keys.run(run_id), [f"frozen:{s.value}" for s in stages])
         return {s: tuple(from_json(t)) for s, t in zip(stages, texts, strict=True) if t is not None}
 
@@ -255,7 +260,7 @@ class RedisRunStore:
         return Recorded(first == 1, completed)
 
     async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]:
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.hgetall(keys.results(run_id, fingerprint, stage))
             for key in (keys.results(run_id, fingerprint, stage), keys.tally(run_id, stage)):
@@ -292,7 +297,7 @@ class RedisRunStore:
             raise RunConflict(f"Run {run_id} is {answer} already; there is nothing to cancel.")
 
     async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
-        async with _translated():
+        async with translated():
             block = min(block_ms, LONGEST_BLOCK_MS) if block_ms else None  # 0 would mean for ever
             reply: Any = await self._redis.xread({keys.events(run_id): after}, count=PAGE, block=block)
         entries = reply[0][1] if reply else []
@@ -315,12 +320,13 @@ class RedisRunStore:
         return str(stored)
 
     async def _run(self, script: str, keys_: list[str], args: Sequence[str | int]) -> Any:
-        async with _translated():
+        async with translated():
             return await self._lua[script](keys=keys_, args=list(args))
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
+    """Redis' errors as ours."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError) as err:
@@ -363,6 +369,7 @@ def _tally(stored: Mapping[str, str]) -> CallTally:
 def _snapshot(
     run_id: RunId,
     run: Mapping[str, str],
+    budget: Mapping[str, str],
     tallies: Sequence[Mapping[str, str]],
     completed: Sequence[int],
     spec: RunSpec,
@@ -376,7 +383,7 @@ def _snapshot(
         created_at_ms=int(run["created_ms"]),
         current_stage=StageName(stage) if stage else None,
         stages={
-            name: _stage_counts(name, run, tally, done)
+            name: replace(_stage_counts(name, run, tally, done), unsure_usd=_unsure_usd(name, run, budget, spec))
             for name, tally, done in zip(StageName, tallies, completed, strict=True)
         },
         begun_at_ms=int(begun) if begun else None,
@@ -385,6 +392,14 @@ def _snapshot(
         exit_code=int(run.get("exit_code", 0)),
         spec=spec,
     )
+
+
+def _unsure_usd(stage: StageName, run: Mapping[str, str], budget: Mapping[str, str], spec: RunSpec) -> float | None:
+    """What is still reserved when a stage is over was lost with its worker."""
+    if spec.money.purse(stage) is None:
+        return None
+    kept = ("unsure", "reserved") if f"ended:{stage.value}" in run else ("unsure",)
+    return sum(int(budget.get(f"{name}:{stage.value}", 0)) for name in kept) / MICROS
 
 
 def _stage_counts(stage: StageName, run: Mapping[str, str], tally: Mapping[str, str], completed: int) -> StageCounts:

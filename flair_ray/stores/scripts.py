@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.commands.core import AsyncScript
 
-NAMES = ("create", "acquire", "renew", "release", "transition", "announce", "record", "cancel")
+NAMES = ("create", "acquire", "renew", "release", "transition", "announce", "record", "cancel", "reserve", "settle")
 
 
 def load_scripts(redis: Redis) -> dict[str, AsyncScript]:
