@@ -21,16 +21,20 @@ from flair_ray import data
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.runs import Limits, RunSpec
 from flair_ray.domain.videos import Video
+from flair_ray.engine.estimate import Estimate, estimate
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.outputs import write_outputs
 from flair_ray.ports import RunStore
+from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
-from flair_ray.wiring import Choice, Studio, choose_model, open_studio
+from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_studio
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -57,6 +61,14 @@ class RunOptions:
     max_in_flight: int | None = None
     cache: bool = True
     """Take the analysis of a video that an earlier run has made, and leave ours to later ones."""
+    rpm: int | None = None
+    """Requests a minute that the account stands."""
+    tpm: int | None = None
+    """Tokens a minute."""
+    max_usd: float | None = None
+    """Stop the run cleanly before it has cost more."""
+    price: str | Price | None = None
+    """IN/OUT or IN/CACHED/OUT, dollars per million tokens; None: that of the price table."""
     out_dir: str | Path | None = None
     """Where to write; None: the run's folder under the data directory."""
     address: str | None = None
@@ -87,12 +99,12 @@ async def arun(
         return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s)
 
 
-def make_order(options: RunOptions, settings: Settings) -> tuple[Choice, Order]:
+def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False) -> tuple[Choice, Order]:
     """Everything that was asked for, read and checked; nothing is started and nothing written.
 
     Raises InputError naming the file and the record, and MissingKey.
     """
-    choice = choose_model(options.provider, options.model, options.base_url)
+    choice = choose_model(options.provider, options.model, options.base_url, keyless=keyless)
     videos, remarks = _videos(options.videos, settings)
     if options.videos is not None and options.profile is None:
         remarks.append(f"No profile was given: writing for the sample {data.sample_profiles()[0].id!r}.")
@@ -107,13 +119,21 @@ def make_order(options: RunOptions, settings: Settings) -> tuple[Choice, Order]:
         num_personas=options.num_personas,
         top_n=options.top_n,
         seed=options.seed,
-        max_in_flight=options.max_in_flight,
         cache=options.cache,
+        limits=declared_limits(choice, settings, Limits(options.max_in_flight, options.rpm, options.tpm)),
+        max_usd=options.max_usd,
+        price=parse_price(options.price) if isinstance(options.price, str) else options.price,
     )
     prepare(order, settings)
     if options.out_dir is not None:
         _check_writable(Path(options.out_dir))
     return choice, order
+
+
+def foresee(options: RunOptions, settings: Settings) -> tuple[RunSpec, Estimate]:
+    """What a run would take; nothing is started. Raises as ``make_order`` does, but for a key that is not there."""
+    spec, inputs = prepare(make_order(options, settings, keyless=True)[1], settings)
+    return spec, estimate(spec, inputs)
 
 
 def _check_writable(folder: Path) -> None:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
+from flair_ray.cli_options import Given, with_run_options
 from flair_ray.domain.events import TERMINAL, Event
-from flair_ray.errors import FlairError, RunConflict, RunInterrupted, StoreUnavailable
+from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted, StoreUnavailable
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
@@ -60,57 +61,14 @@ err = Console(stderr=True)
 
 
 @app.command()
-def run(
-    videos: Annotated[
-        Path | None,
-        typer.Option(
-            help="A yt-dlp folder, CSV, JSON, JSONL, Parquet, or transcripts (.txt, "
-            ".srt, .vtt). Default: the synthetic sample library."
-        ),
-    ] = None,
-    profile: Annotated[
-        Path | None, typer.Option(help="A creator profile (JSON). Default: the first sample profile.")
-    ] = None,
-    personas: Annotated[
-        Path | None,
-        typer.Option(help="A panel of your own (JSON or CSV). Default: 100 synthetic viewers to choose from."),
-    ] = None,
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            help="Who answers: kimi, openai, gemini, offline. Default: the first whose key is set, else offline."
-        ),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="The provider's model.")] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="An OpenAI-compatible server: vLLM, Ollama, llama.cpp, a gateway.")
-    ] = None,
-    num_videos: Annotated[int, typer.Option(help="Videos to analyze.")] = 100,
-    num_scripts: Annotated[int, typer.Option(help="Scripts to write.")] = 20,
-    num_personas: Annotated[int, typer.Option(help="Simulated viewers who vote.")] = 42,
-    top_n: Annotated[int, typer.Option(help="Best scripts to personalise.")] = 10,
-    max_in_flight: Annotated[
-        int | None, typer.Option(help="Model calls at once. Default: the provider's limit, else 29.")
-    ] = None,
-    cache: Annotated[
-        bool, typer.Option("--cache/--no-cache", help="Share the analysis of a video with earlier and later runs.")
-    ] = True,
-    seed: Annotated[
-        int, typer.Option(help="Same seed, same choices: themes, orders, labels, the offline provider.")
-    ] = 7,
-    out_dir: OutDir = None,
-    as_json: Json = False,
-    address: Address = None,
-) -> None:
+@with_run_options
+def run(given: Given, out_dir: OutDir = None, as_json: Json = False, address: Address = None) -> None:
     """Make scripts: analyze videos, find patterns, write, vote, rank, personalise."""
     from flair_ray.api import RunOptions, make_order, submit
     from flair_ray.terminal.live import watch
     from flair_ray.wiring import open_studio
 
-    options = RunOptions(
-        videos, profile, personas, provider, model, base_url,
-        num_videos, num_scripts, num_personas, top_n, seed, max_in_flight, cache, out_dir, address,
-    )  # fmt: skip
+    options = RunOptions(**given, out_dir=out_dir, address=address)
     settings = _settings()
     choice, order = make_order(options, settings)
     _say(f"using {choice.model.provider} ({choice.model.model}): {choice.why}.")
@@ -122,6 +80,49 @@ def run(
                 return await _shown(studio, run_id, settings, out_dir, view)
 
     _finish(_run(work()), as_json)
+
+
+@app.command()
+@with_run_options
+def submit(given: Given, as_json: Json = False, address: Address = None) -> None:
+    """Hand a run in to a cluster and leave: its run hosts drive it, `flair tail` follows, `flair export` writes it."""
+    from flair_ray.api import RunOptions, make_order
+    from flair_ray.api import submit as record
+    from flair_ray.wiring import open_hosts
+
+    if not address:
+        raise InputError("Name the cluster that is to carry the run: --address HOST:PORT, or RAY_ADDRESS.")
+    settings = _settings()
+    choice, order = make_order(RunOptions(**given, address=address), settings)
+    _say(f"using {choice.model.provider} ({choice.model.model}): {choice.why}.")
+
+    async def work() -> str:
+        async with open_hosts(settings, address) as hosts:
+            run_id = await record(hosts.store, order, settings, hosted=True)
+            await hosts.nudge()
+            return run_id
+
+    run_id = _run(work())
+    _print({"run_id": run_id, "status": "pending"}, as_json, f"Handed in {run_id}. `flair tail {run_id}` follows it.")
+
+
+@app.command()
+@with_run_options
+def estimate(given: Given, as_json: Json = False) -> None:
+    """What a run with these options would take: calls, tokens, dollars, time. Nothing is started or spent."""
+    from flair_ray.api import RunOptions, foresee
+    from flair_ray.terminal.tables import estimate_table
+
+    spec, found = foresee(RunOptions(**given), _settings())
+    if as_json:
+        document = {"provider": spec.model.provider, "model": spec.model.model, **found.document()}
+        _print(document, as_json)
+        return
+    out.print(estimate_table(found))
+    lasts = f"about {found.duration_s:,.0f} s, and a few to start"
+    lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
+    for line in (*lines, *spec.warnings):
+        out.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -380,7 +381,7 @@ async def _report_costs(store: RunStore, run_id: RunId, view: View) -> None:
 
 def _finish(result: RunResult, as_json: bool) -> None:
     """Show a result and leave with its exit code."""
-    from flair_ray.terminal.tables import ranking_table
+    from flair_ray.terminal.tables import ranking_table, receipt_table
 
     if as_json:
         _print(result.document(), as_json)
@@ -389,6 +390,7 @@ def _finish(result: RunResult, as_json: bool) -> None:
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))
+        out.print(receipt_table(result))
         out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)
     if result.error:
         _say(result.error)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Usage
 from flair_ray.domain.events import Event, EventDraft
 from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.money import Purse
 from flair_ray.domain.runs import ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
 from flair_ray.domain.work import Done, Skipped
 
@@ -183,6 +184,8 @@ class StageJob:
     model: ModelChoice
     share: bool = False
     """Whether answers may come from other runs, and go to them."""
+    purse: Purse | None = None
+    """What the stage may spend; None: no cap."""
     hedges: int = 0
     """Calls that may be sent a second time because the first is late."""
 

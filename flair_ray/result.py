@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.calls import CALL_COUNTS, CallTally
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
+from flair_ray.domain.money import dollars
 from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
 from flair_ray.domain.ranking import RankedScript, Ranking, rank
@@ -60,9 +61,35 @@ class Cost:
     usd: float | None
     basis: str
     """What the figure rests on, in words."""
+    unsure_usd: float | None = None
+    """On top of that, calls without an answer that may have been billed; None where no cap kept count."""
 
     def __str__(self) -> str:
-        return "$ unknown" if self.usd is None else f"${self.usd:.2f}"
+        return "$ unknown" if self.usd is None else dollars(self.usd)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptLine:
+    """What one stage took, over all attempts at the run."""
+
+    stage: StageName
+    model: str
+    calls: int
+    failed: int
+    retries: int
+    reasks: int
+    rejected_429: int
+    hedges: int
+    cache_hits: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cache_hit_rate: float | None
+    """Of the input tokens, the share that the vendor had cached; None where nothing was sent."""
+    usd: float | None
+    unsure_usd: float | None
+    estimated_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +140,8 @@ class RunResult:
     """What a command that made this run should exit with."""
     late_ballots: tuple[Ballot, ...] = ()
     """What came after the counting had begun: kept, not counted."""
+    stopped_by: Literal["budget"] | None = None
+    """What ended a completed run before all of its work was done."""
     notices: tuple[str, ...] = ()
     """What a reader should know besides the disclosures that every result carries."""
 
@@ -123,6 +152,20 @@ class RunResult:
     def tally(self) -> CallTally:
         """Calls and tokens over all stages."""
         return sum((counts.tally for counts in self.stages.values()), CallTally())
+
+    @property
+    def partial(self) -> bool:
+        return self.stopped_by is not None
+
+    @property
+    def estimated_usd(self) -> float | None:
+        """What the run was expected to cost when it was submitted."""
+        return sum(self.spec.money.estimate_usd.values()) if self.spec.money.price else None
+
+    def receipt(self) -> tuple[ReceiptLine, ...]:
+        """One line per stage that asks a model and has been reached."""
+        asking = (StageName.S1, StageName.S3, StageName.S4, StageName.S6)
+        return tuple(_receipt_line(n, c, self.spec) for n, c in self.stages.items() if n in asking and c.total)
 
     @property
     def disclosures(self) -> tuple[str, ...]:
@@ -153,6 +196,8 @@ class RunResult:
             "run_id": self.run_id,
             "status": self.status.value,
             "error": self.error,
+            "partial": self.partial,
+            "stopped_by": self.stopped_by,
             "provider": spec.model.provider,
             "model": spec.model.model,
             "requested": {name: getattr(spec, name) for name in _REQUESTED},
@@ -160,7 +205,8 @@ class RunResult:
             "ranking": self._ranking_document(),
             "calls": {"total": self.tally.calls, "by_stage": {n.value: _calls(c) for n, c in self.stages.items()}},
             "tokens": plain(usage),
-            "cost": plain(self.cost),
+            "cost": {**plain(self.cost), "max_usd": spec.money.max_usd, "estimated_usd": self.estimated_usd},
+            "receipt": [plain(line) for line in self.receipt()],
             "timing": plain(self.timing),
             "stages": {name.value: _progress(counts) for name, counts in self.stages.items()},
             "late_ballots": [plain(ballot) for ballot in self.late_ballots],
@@ -218,7 +264,7 @@ class RunResult:
         return f"<div>{caption}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
 
     def __repr__(self) -> str:
-        spent = "unknown cost" if self.cost.usd is None else f"${self.cost.usd:.2f}"
+        spent = "unknown cost" if self.cost.usd is None else str(self.cost)
         return (
             f"<RunResult {self.run_id} {self.status.value}: {len(self.results)} results, "
             f"{self.tally.calls} calls, {self.timing.pipeline_s:.1f} s, {spent}>"
@@ -230,6 +276,20 @@ _REQUESTED = ("num_videos", "num_scripts", "num_personas", "top_n", "seed")
 
 def _calls(counts: StageCounts) -> dict[str, int]:
     return {name: getattr(counts.tally, name) for name in CALL_COUNTS}
+
+
+def _receipt_line(stage: StageName, counts: StageCounts, spec: RunSpec) -> ReceiptLine:
+    usage, money = counts.tally.usage, spec.money
+    return ReceiptLine(
+        stage=stage,
+        model=spec.model.model,
+        **_calls(counts),
+        **asdict(usage),
+        cache_hit_rate=round(usage.cached_tokens / usage.input_tokens, 4) if usage.input_tokens else None,
+        usd=money.price.usd(usage) if money.price else None,
+        unsure_usd=counts.unsure_usd,
+        estimated_usd=money.estimate_usd.get(stage),
+    )
 
 
 def _progress(counts: StageCounts) -> dict[str, Any]:

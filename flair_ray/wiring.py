@@ -21,16 +21,18 @@ from flair_ray import __version__
 from flair_ray.actors.run_host import RunHost
 from flair_ray.config import KEY_NAMES, Account, Settings, load_account
 from flair_ray.domain.ids import digest
-from flair_ray.domain.runs import ModelChoice
+from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.estimate import IN_FLIGHT
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
-from flair_ray.ports import Provider
+from flair_ray.ports import Budget, Provider, StageJob
+from flair_ray.stores.budget import RedisBudget
 from flair_ray.stores.ears import Ears
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.flights import RedisFlights
@@ -44,8 +46,13 @@ DEFAULT_MODELS = {
     OFFLINE: "offline-heuristic",
 }
 """Every provider, with the model it uses when none is named. The first whose key is set is the default."""
-IN_FLIGHT = 29
-"""Calls in flight at once where nobody has said: what a first-tier account stands without refusing."""
+VENDOR_LIMITS = {"kimi": Limits(50, 200, 2_000_000)}
+"""What a vendor documents for an account that has just been topped up.
+
+Moonshot's tier 1, $10 paid in: https://platform.kimi.ai/docs/pricing/limits. Those of OpenAI and Gemini depend on model
+and tier and show in their consoles only, so none is declared: https://developers.openai.com/api/docs/guides/rate-limits,
+https://ai.google.dev/gemini-api/docs/rate-limits."""
+
 
 Accounts = Mapping[str, Account]
 
@@ -60,10 +67,12 @@ class Choice:
     """Why this one, in words."""
 
 
-def choose_model(provider: str | None = None, model: str | None = None, base_url: str | None = None) -> Choice:
+def choose_model(
+    provider: str | None = None, model: str | None = None, base_url: str | None = None, *, keyless: bool = False
+) -> Choice:
     """The provider that was named; else the first with a key; else offline.
 
-    Raises InputError for an unknown one, MissingKey for one without its key.
+    Raises InputError for an unknown one, MissingKey for one without its key, unless that is not needed.
     """
     name, why = _named(provider, base_url)
     if name not in DEFAULT_MODELS:
@@ -72,9 +81,22 @@ def choose_model(provider: str | None = None, model: str | None = None, base_url
     url = base_url or account.base_url
     if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
         raise InputError(f"{url!r} is no server's address: it must begin with http:// or https:// and name a host.")
-    if name != OFFLINE and account.api_key is None and url is None:
+    if name != OFFLINE and account.api_key is None and url is None and not keyless:
         raise MissingKey(f"{name} needs an API key: set {KEY_NAMES[name][0]}, or run with --provider offline.")
     return Choice(ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url), account, why)
+
+
+def declared_limits(choice: Choice, settings: Settings, asked: Limits | None = None) -> Limits:
+    """Each limit by whoever says it first: the command, FLAIR_<PROVIDER>_…, FLAIR_MAX_IN_FLIGHT, the vendor."""
+    account = choice.account
+    own = Limits(account.max_in_flight, account.rpm, account.tpm)
+    vendor = Limits() if choice.model.base_url else VENDOR_LIMITS.get(account.provider, Limits())
+    sources = (asked or Limits(), own, Limits(settings.max_in_flight), vendor)
+
+    def first(name: str) -> int | None:
+        return next((limit for source in sources if (limit := getattr(source, name)) is not None), None)
+
+    return Limits(first("max_in_flight"), first("rpm"), first("tpm"))
 
 
 def _named(provider: str | None, base_url: str | None) -> tuple[str, str]:
@@ -149,6 +171,12 @@ async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -
         return make_provider(model, accounts.get(model.provider) or load_account(model.provider))
 
     redis = connect(redis_url)
+
+    def budget(job: StageJob) -> Budget | None:
+        if job.purse is None:
+            return None
+        return RedisBudget(redis, job.run_id, job.stage, job.purse, settings.run_ttl_s)
+
     return Tools(
         provider_for=provider,
         store=RedisRunStore(redis, settings.run_ttl_s, settings.cache_ttl_s),
@@ -156,7 +184,7 @@ async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -
         clock=SystemClock(),
         flights=RedisFlights(redis, Ears(listener(redis_url))),
         limiter_for=lambda job: InFlightLimiter(IN_FLIGHT),
-        budget_for=lambda job: None,
+        budget_for=budget,
     )
 
 

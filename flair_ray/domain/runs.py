@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from flair_ray.domain.calls import CallTally
 from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.money import Money
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.videos import Video
 
@@ -37,6 +38,17 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account stands, as far as anybody has declared it; None: to be found while calling."""
+
+    max_in_flight: int | None = None
+    rpm: int | None = None
+    """Requests a minute."""
+    tpm: int | None = None
+    """Tokens a minute, input and output."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunInputs:
     """The material of a run, stored once under its content hash however many runs use it."""
 
@@ -61,11 +73,16 @@ class RunSpec:
     """Of everything that decides an answer: this spec, the prompts, the answer schemas. Results are
     keyed by it, so that answers of two configurations never mix."""
     session_id: str = "anonymous"
-    max_in_flight: int | None = None
     cache: bool = True
     """Whether answers that suit any run may come from earlier ones, and are kept for later ones."""
+    limits: Limits = field(default_factory=Limits)
+    money: Money = field(default_factory=Money)
     warnings: tuple[str, ...] = ()
     """What was clamped or dropped on the way in, in words."""
+
+    @property
+    def max_in_flight(self) -> int | None:
+        return self.limits.max_in_flight
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,8 @@ class StageCounts:
     skipped: int = 0
     elapsed_s: float | None = None
     tally: CallTally = field(default_factory=CallTally)
+    unsure_usd: float | None = None
+    """Dollars of calls without an answer that may have been billed all the same; None where no cap kept count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,7 @@ class Driver:
             total=len(work.items),
             model=spec.model,
             share=spec.cache,
+            purse=spec.money.purse(step.name),
             hedges=int(self._settings.hedged_share * len(work.items)),
         )
         need = needed(len(work.items), self._settings.quorum if step.quorum else 1.0)

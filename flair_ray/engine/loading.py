@@ -10,7 +10,7 @@ from flair_ray.domain.ids import ItemId, RunId
 from flair_ray.domain.work import Done, Skipped, Work
 from flair_ray.engine.plan import PLAN, MapStep
 from flair_ray.engine.state import RunState
-from flair_ray.errors import InfrastructureError, RunOutdated
+from flair_ray.errors import BudgetSpent, InfrastructureError, RunOutdated
 from flair_ray.ports import RunStore
 
 Outcomes = Mapping[ItemId, Done | Skipped]
@@ -65,6 +65,9 @@ def keep_outputs(
     done = {i: o for i, o in outcomes.items() if isinstance(o, Done)}
     state.skipped[step.name] = {i: o.reason for i, o in outcomes.items() if isinstance(o, Skipped)}
     state.missing[step.name] = len(work.items) - len(chosen) - len(state.skipped[step.name])
+    state.refused[step.name] = sum(
+        isinstance(o, Skipped) and o.exit_code == BudgetSpent.exit_code for o in outcomes.values()
+    )
     outputs: list[object] = []
     late: list[object] = []
     for item_id, item in work.items:

@@ -7,8 +7,9 @@ clamped, and the run says so. A count that makes no sense is an InputError befor
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from flair_ray.config import Settings
@@ -16,12 +17,16 @@ from flair_ray.domain import answers
 from flair_ray.domain.codec import encode
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import RunId, digest
+from flair_ray.domain.money import Money, Price
 from flair_ray.domain.panel import default_panel
 from flair_ray.domain.people import CreatorProfile, Persona
-from flair_ray.domain.runs import ModelChoice, RunInputs, RunSpec
+from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSpec
 from flair_ray.domain.videos import Video
+from flair_ray.engine.estimate import allowances, estimate
 from flair_ray.errors import InputError
 from flair_ray.prompts import prompts_version
+from flair_ray.providers.prices import known_price
+from flair_ray.providers.thinking import thinking_tokens
 
 T = TypeVar("T")
 ANSWER_MODELS = (
@@ -45,8 +50,10 @@ class Order:
     num_personas: int = 42
     top_n: int = 10
     seed: int = 7
-    max_in_flight: int | None = None
     cache: bool = True
+    limits: Limits = field(default_factory=Limits)
+    max_usd: float | None = None
+    price: Price | None = None
     session_id: str = "anonymous"
     remarks: tuple[str, ...] = ()
     """What was left out while reading the input: becomes part of the run's warnings."""
@@ -84,11 +91,27 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         inputs_key=digest(encode(inputs), length=32),
         fingerprint="",
         session_id=order.session_id,
-        max_in_flight=order.max_in_flight,
         cache=order.cache,
+        limits=order.limits,
         warnings=tuple(warnings),
     )
-    return replace(spec, fingerprint=_fingerprint(spec)), inputs
+    return replace(spec, fingerprint=_fingerprint(spec), money=_money(order, spec, inputs)), inputs
+
+
+def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
+    """The price that was given, else the one that is known; the cap's shares, from what the run is expected to take."""
+    price = order.price or known_price(order.model)
+    if order.max_usd is not None and price is None:
+        raise InputError(
+            f"--max-usd cannot be kept: nobody here knows the price of {order.model.model}. "
+            "Give it with --price IN/OUT, in dollars per million tokens."
+        )
+    money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
+    if price is None:
+        return money
+    expected = estimate(replace(spec, money=money), inputs)
+    capped = {} if order.max_usd is None else allowances(expected, order.max_usd)
+    return replace(money, estimate_usd=expected.stage_usd(), allowances=capped)
 
 
 def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings: list[str]) -> tuple[T, ...]:
@@ -102,7 +125,7 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 
 
 def _fingerprint(spec: RunSpec) -> str:
-    decides = replace(spec, session_id="", max_in_flight=None, cache=True, warnings=())
+    decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
     return f"{answers_version()}-{digest(encode(decides), length=12)}"
 
 
@@ -124,8 +147,12 @@ def _check_counts(order: Order, settings: Settings) -> None:
             raise InputError(f"{option} must be at least 1, not {count}.")
         if count > most:
             raise InputError(f"{option} {count} is above the limit of {most}.")
-    if order.max_in_flight is not None and order.max_in_flight < 1:
-        raise InputError(f"--max-in-flight must be at least 1, not {order.max_in_flight}.")
+    for name in ("max_in_flight", "rpm", "tpm"):
+        limit: int | None = getattr(order.limits, name)
+        if limit is not None and limit < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {limit}.")
+    if order.max_usd is not None and not (math.isfinite(order.max_usd) and order.max_usd > 0):
+        raise InputError(f"--max-usd must be a number of dollars above 0, not {order.max_usd:g}.")
 
 
 def first_event(run_id: RunId, spec: RunSpec) -> EventDraft:

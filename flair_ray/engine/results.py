@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from flair_ray.domain.ids import RunId, StageName
-from flair_ray.domain.runs import RunSnapshot
+from flair_ray.domain.money import dollars
+from flair_ray.domain.runs import RunSnapshot, RunStatus
 from flair_ray.engine.loading import load_state
+from flair_ray.engine.state import RunState
+from flair_ray.errors import BudgetSpent
 from flair_ray.ports import RunStore
 from flair_ray.result import Cost, RunResult, Timing
-
-FREE = {"offline": "no language model was used"}
 
 
 async def gather_result(
@@ -26,6 +27,7 @@ async def gather_result(
     snapshot = await store.snapshot(run_id)
     state = await load_state(store, run_id, unfinished=True)
     finished = snapshot.finished_at_ms
+    stopped = snapshot.status is RunStatus.COMPLETED and state.out_of_budget
     return RunResult(
         run_id=run_id,
         status=snapshot.status,
@@ -46,7 +48,9 @@ async def gather_result(
         completed_at=datetime.fromtimestamp(finished / 1000, UTC) if finished else None,
         out_dir=None,
         error=snapshot.error,
-        exit_code=snapshot.exit_code,
+        exit_code=BudgetSpent.exit_code if stopped and not snapshot.exit_code else snapshot.exit_code,
+        stopped_by="budget" if stopped else None,
+        notices=_notices(state),
     )
 
 
@@ -59,9 +63,18 @@ def _timing(snapshot: RunSnapshot, begun_s: float | None) -> Timing:
     return Timing(startup_s, round(pipeline_s, 3), per_stage)
 
 
+def _notices(state: RunState) -> tuple[str, ...]:
+    if not state.out_of_budget or state.spec.money.max_usd is None:
+        return ()
+    left = ", ".join(f"{count} of {stage.value}" for stage, count in state.refused.items() if count)
+    cap = dollars(state.spec.money.max_usd)
+    return (f"The cap of {cap} was reached: {left} were not done, and what exists was ranked.",)
+
+
 def cost_of(snapshot: RunSnapshot) -> Cost:
     """What the calls so far have cost, where that is known."""
-    provider = snapshot.spec.model.provider if snapshot.spec else ""
-    if provider in FREE:
-        return Cost(0.0, FREE[provider])
-    return Cost(None, "the price of this model is not known")
+    price = snapshot.spec.money.price if snapshot.spec else None
+    if price is None:
+        return Cost(None, "the price of this model is not known")
+    unsure = [c.unsure_usd for c in snapshot.stages.values() if c.unsure_usd is not None]
+    return Cost(price.usd(snapshot.tally.usage), str(price), sum(unsure) if unsure else None)

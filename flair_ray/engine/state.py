@@ -32,6 +32,8 @@ class RunState:
     """Per map stage, how many items were neither used nor given up when it moved on: its stragglers."""
     late: dict[StageName, tuple[object, ...]] = field(default_factory=dict)
     """What stragglers brought after their stage had moved on: kept, shown, and used for nothing."""
+    refused: dict[StageName, int] = field(default_factory=dict)
+    """Per map stage, how many items the run's cap left no room for."""
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -68,7 +70,7 @@ class RunState:
 
     @property
     def out_of_budget(self) -> bool:
-        return False
+        return any(self.refused.values())
 
     def has(self, stage: StageName) -> bool:
         return stage in self.outputs

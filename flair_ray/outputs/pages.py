@@ -16,6 +16,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from flair_ray.domain.money import dollars
 from flair_ray.domain.scripts import FinalScript
 from flair_ray.outputs.names import stem
 from flair_ray.outputs.report import MATRIX_VOTERS, PLACES, ranking_bars, stage_lines, vote_matrix
@@ -81,7 +82,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"counted": _counted, "duration": _duration, "money": _money, "spaced": _spaced}
+    environment.filters |= {"counted": _counted, "duration": _duration, "money": dollars, "spaced": _spaced}
     return environment
 
 
@@ -97,13 +98,6 @@ def _duration(seconds: float | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60:,} min {int(seconds) % 60:02d} s"
-
-
-def _money(usd: float | None) -> str:
-    """$12.40, $0.0123; cents are too coarse for a cheap run."""
-    if usd is None:
-        return "unknown"
-    return f"${usd:,.4f}" if 0 < usd < 1 else f"${usd:,.2f}"
 
 
 def _spaced(category: str) -> str:

@@ -43,6 +43,17 @@ def tally(run_id: RunId, stage: StageName) -> str:
     return f"{run(run_id)}:tally:{stage.value}"
 
 
+def budget(run_id: RunId) -> str:
+    """Hash in micro-dollars, of runs with a cap: total (spent, reserved and unsure) and per stage reserved:<S>,
+    unsure:<S>; beside them open:<S>, calls in flight, and moved:<S>, the ms when one of these last changed."""
+    return f"{run(run_id)}:budget"
+
+
+def reservations(run_id: RunId, stage: StageName) -> str:
+    """Hash item id → JSON {owner and attempt: micro-dollars}; below zero when counted as unsure."""
+    return f"{run(run_id)}:reservations:{stage.value}"
+
+
 def inputs(key: str) -> str:
     """String: the RunInputs as JSON, shared by all runs with equal content."""
     return f"{ROOT}:inputs:{key}"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -34,6 +34,7 @@ from flair_ray.domain.calls import CALL_COUNTS, CallTally, Usage
 from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.events import Event, EventDraft, EventName, Json
 from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.money import MICROS
 from flair_ray.domain.runs import RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
 from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
@@ -170,22 +171,26 @@ class RedisRunStore:
             pipe = self._redis.pipeline(transaction=False)
             for run_id in ids:
                 pipe.hgetall(keys.run(run_id))
+                pipe.hgetall(keys.budget(run_id))
                 for stage in StageName:
                     pipe.hgetall(keys.tally(run_id, stage))
             replies = await pipe.execute()
-            width = 1 + len(StageName)
-            rows = [(i, replies[n * width], replies[n * width + 1 : (n + 1) * width]) for n, i in enumerate(ids)]
+            width = 2 + len(StageName)
+            rows = [
+                (i, *replies[n * width : n * width + 2], replies[n * width + 2 : (n + 1) * width])
+                for n, i in enumerate(ids)
+            ]
             rows = [row for row in rows if row[1]]
-            specs = {i: decode(RunSpec, run["spec"]) for i, run, _ in rows}
+            specs = {i: decode(RunSpec, run["spec"]) for i, run, *_ in rows}
             pipe = self._redis.pipeline(transaction=False)
-            for run_id, _, _ in rows:
+            for run_id, *_ in rows:
                 for stage in StageName:
                     pipe.hlen(keys.results(run_id, specs[run_id].fingerprint, stage))
             lengths = await pipe.execute()
         each = len(StageName)
         return [
-            _snapshot(run_id, run, tallies, lengths[n * each : (n + 1) * each], specs[run_id])
-            for n, (run_id, run, tallies) in enumerate(rows)
+            _snapshot(run_id, run, budget, tallies, lengths[n * each : (n + 1) * each], specs[run_id])
+            for n, (run_id, run, budget, tallies) in enumerate(rows)
         ]
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
@@ -365,6 +370,7 @@ class RedisRunStore:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
+    """Redis' errors as ours."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError) as err:
@@ -407,6 +413,7 @@ def _tally(stored: Mapping[str, str]) -> CallTally:
 def _snapshot(
     run_id: RunId,
     run: Mapping[str, str],
+    budget: Mapping[str, str],
     tallies: Sequence[Mapping[str, str]],
     completed: Sequence[int],
     spec: RunSpec,
@@ -420,7 +427,7 @@ def _snapshot(
         created_at_ms=int(run["created_ms"]),
         current_stage=StageName(stage) if stage else None,
         stages={
-            name: _stage_counts(name, run, tally, done)
+            name: replace(_stage_counts(name, run, tally, done), unsure_usd=_unsure_usd(name, run, budget, spec))
             for name, tally, done in zip(StageName, tallies, completed, strict=True)
         },
         begun_at_ms=int(begun) if begun else None,
@@ -429,6 +436,14 @@ def _snapshot(
         exit_code=int(run.get("exit_code", 0)),
         spec=spec,
     )
+
+
+def _unsure_usd(stage: StageName, run: Mapping[str, str], budget: Mapping[str, str], spec: RunSpec) -> float | None:
+    """What is still reserved when a stage is over was lost with its worker."""
+    if spec.money.purse(stage) is None:
+        return None
+    kept = ("unsure", "reserved") if f"ended:{stage.value}" in run else ("unsure",)
+    return sum(int(budget.get(f"{name}:{stage.value}", 0)) for name in kept) / MICROS
 
 
 def _stage_counts(stage: StageName, run: Mapping[str, str], tally: Mapping[str, str], completed: int) -> StageCounts:

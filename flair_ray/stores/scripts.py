@@ -22,6 +22,8 @@ NAMES = (
     "claim",
     "give_up",
     "cancel",
+    "reserve",
+    "settle",
 )
 
 

@@ -15,7 +15,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from flair_ray.domain.calls import Usage
+from flair_ray.domain.money import dollars
 from flair_ray.domain.runs import RunSnapshot
+from flair_ray.engine.estimate import Estimate
 from flair_ray.result import RunResult
 from flair_ray.terminal.wording import STAGE_LABELS, STYLES, clean, span
 
@@ -45,6 +48,54 @@ def ranking_table(result: RunResult) -> Table:
         cells = (row.rank, hook, row.script_id, *votes, f"{row.estimated_duration:.0f} s")
         _add(table, *cells, style="" if chosen else "dim", end_section=row.rank == len(taken))
     return table
+
+
+def receipt_table(result: RunResult) -> Table:
+    """What each stage took, a last line for all of them."""
+    table = _table(
+        "", "calls>", "failed>", "again>", "429s>", "reused>", "in>", "cached>", "out>", "cost>", "estimated>"
+    )
+    lines, total = result.receipt(), result.tally
+    for line in lines:
+        _add(
+            table, STAGE_LABELS[line.stage], *_spent(line.calls, line.failed, line.retries + line.reasks + line.hedges),
+            *_spent(line.rejected_429, line.cache_hits, line.input_tokens), _share(line.cache_hit_rate),
+            f"{line.output_tokens:,}", dollars(line.usd), dollars(line.estimated_usd),
+            style="dim", end_section=line is lines[-1],
+        )  # fmt: skip
+    usage = total.usage
+    rate = usage.cached_tokens / usage.input_tokens if usage.input_tokens else None
+    _add(
+        table, "all", *_spent(total.calls, total.failed, total.retries + total.reasks + total.hedges),
+        *_spent(total.rejected_429, total.cache_hits, usage.input_tokens), _share(rate), f"{usage.output_tokens:,}",
+        dollars(result.cost.usd), dollars(result.estimated_usd),
+    )  # fmt: skip
+    return table
+
+
+def estimate_table(estimated: Estimate) -> Table:
+    """What each stage is expected to take, a last line for all of them."""
+    table = _table("", "calls>", "in>", "cached>", "out>", "reasoning>", "low>", "expected>", "high>")
+    bounds, stages, price = ("low", "expected", "high"), estimated.stages, estimated.price
+    for name, stage in stages.items():
+        costs = (dollars(price.usd(getattr(stage, bound)) if price else None) for bound in bounds)
+        _add(table, STAGE_LABELS[name], f"{stage.calls:,}", *_tokens(stage.expected), *costs, style="dim")
+    total = sum((stage.expected for stage in stages.values()), Usage())
+    costs = (dollars(estimated.usd(bound)) for bound in bounds)
+    _add(table, "all", f"{sum(stage.calls for stage in stages.values()):,}", *_tokens(total), *costs)
+    return table
+
+
+def _tokens(usage: Usage) -> tuple[str, ...]:
+    return _spent(usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens)
+
+
+def _spent(*counts: int) -> tuple[str, ...]:
+    return tuple(f"{count:,}" for count in counts)
+
+
+def _share(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.0%}"
 
 
 def ingest_table(report: Mapping[str, Any]) -> Table:

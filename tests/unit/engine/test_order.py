@@ -10,7 +10,7 @@ from flair_ray.config import Settings
 from flair_ray.data import sample_personas, sample_profiles, sample_videos
 from flair_ray.domain.events import EventName
 from flair_ray.domain.ids import RunId, VideoId
-from flair_ray.domain.runs import ModelChoice
+from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.videos import Video
 from flair_ray.engine.order import Order, answers_version, first_event, prepare
 from flair_ray.errors import InputError
@@ -51,7 +51,7 @@ def test_a_bound_is_for_what_would_be_done_and_not_for_what_was_hoped_for(
 
 def test_no_calls_at_once_is_no_run(small_order: Order, settings: Settings) -> None:
     with pytest.raises(InputError, match="--max-in-flight must be at least 1, not 0"):
-        prepare(replace(small_order, max_in_flight=0), settings)
+        prepare(replace(small_order, limits=Limits(0)), settings)
 
 
 @pytest.mark.parametrize("missing", ["videos", "personas"])
@@ -107,7 +107,7 @@ def test_a_fingerprint_names_all_that_decides_an_answer(small_order: Order, sett
 
 def test_and_nothing_that_does_not(small_order: Order, settings: Settings) -> None:
     print_ = fingerprint(small_order, settings)
-    assert fingerprint(replace(small_order, session_id="me", max_in_flight=3), settings) == print_
+    assert fingerprint(replace(small_order, session_id="me", limits=Limits(3)), settings) == print_
     assert fingerprint(small_order, Settings(data_dir=settings.data_dir, max_attempts=2)) == print_
 
 

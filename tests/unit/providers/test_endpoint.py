@@ -15,6 +15,7 @@ from flair_ray.errors import (
     RateLimited,
     Refused,
     ServerTrouble,
+    Unreachable,
 )
 from flair_ray.providers.endpoint import Endpoint, retry_after_s
 
@@ -78,7 +79,7 @@ def _caused(*chain: BaseException) -> BaseException:
         (_caused(RuntimeError(), aiohttp.ClientPayloadError(), ConnectionResetError()), ConnectionLost),
         (_caused(RuntimeError(), aiohttp.SocketTimeoutError()), CallTimeout),
         (_caused(RuntimeError(), TimeoutError()), CallTimeout),
-        (_caused(RuntimeError(), aiohttp.ConnectionTimeoutError()), ConnectionLost),
+        (_caused(RuntimeError(), aiohttp.ConnectionTimeoutError()), Unreachable),
         (aiohttp.ClientOSError(), ConnectionLost),
         (RuntimeError(), ConnectionLost),
     ],

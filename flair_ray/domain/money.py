@@ -1,0 +1,95 @@
+"""What calls cost, and how much of it a run may spend.
+
+Prices are US dollars per million tokens. A price that nobody knows is None wherever one is asked for, never 0. What a
+run may spend is kept in whole micro-dollars: a price per million tokens in dollars is one per token in micro-dollars,
+and integers add up exactly however many workers add.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from flair_ray.domain.calls import ChatRequest, Usage
+from flair_ray.domain.ids import StageName
+from flair_ray.domain.tokens import request_tokens
+
+MICROS = 1_000_000
+INPUT_MARGIN = 1.25
+"""An input may be a quarter longer than estimated before a reservation is too small for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens of one model."""
+
+    input: float
+    cached: float
+    """Of input that the vendor had in its cache."""
+    output: float
+    """Reasoning included."""
+    source: str
+    """Who says so."""
+    as_of: str = ""
+    """The date of the table; empty where there is none."""
+
+    def micros(self, usage: Usage) -> float:
+        """What these calls cost, in micro-dollars."""
+        fresh = usage.input_tokens - usage.cached_tokens
+        return fresh * self.input + usage.cached_tokens * self.cached + usage.output_tokens * self.output
+
+    def usd(self, usage: Usage) -> float:
+        """What these calls cost, in dollars."""
+        return self.micros(usage) / MICROS
+
+    def __str__(self) -> str:
+        if not (self.input or self.cached or self.output):
+            return f"free: {self.source}"
+        rates = f"${self.input:g} in, ${self.cached:g} cached, ${self.output:g} out per million tokens"
+        return f"{rates} ({self.source}{f', as of {self.as_of}' if self.as_of else ''})"
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What one stage may spend from."""
+
+    allowance: int
+    """Micro-dollars that the run may have spent in all by the end of this stage."""
+    price: Price
+    thinking_tokens: int
+    """Room for reasoning that each call has beside its answer."""
+
+    def worst(self, request: ChatRequest) -> int:
+        """Micro-dollars of one call whose input is not cached and whose answer is as long as it may be."""
+        tokens = math.ceil(INPUT_MARGIN * request_tokens(request))
+        return math.ceil(self.price.micros(Usage(tokens, 0, request.max_output_tokens + self.thinking_tokens)))
+
+    def cost(self, usage: Usage) -> int:
+        """Micro-dollars of a call that has been answered."""
+        return math.ceil(self.price.micros(usage))
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """A run's price, its cap, and what was expected of it; decides no answer."""
+
+    price: Price | None = None
+    max_usd: float | None = None
+    estimate_usd: dict[StageName, float] = field(default_factory=dict)
+    """What each stage was expected to cost when the run was submitted; empty without a price."""
+    allowances: dict[StageName, int] = field(default_factory=dict)
+    """Per stage the micro-dollars that the run may have spent in all by its end; empty without a cap."""
+    thinking_tokens: int = 0
+
+    def purse(self, stage: StageName) -> Purse | None:
+        """None: this run has no cap."""
+        if self.price is None or stage not in self.allowances:
+            return None
+        return Purse(self.allowances[stage], self.price, self.thinking_tokens)
+
+
+def dollars(usd: float | None) -> str:
+    """$12.40, $0.0123, unknown: cents are too coarse for a cheap run."""
+    if usd is None:
+        return "unknown"
+    return f"${usd:,.4f}" if 0 < usd < 1 else f"${usd:,.2f}"

@@ -1,0 +1,204 @@
+"""What a run will take, before anything is spent: calls, tokens, dollars, time; and how a cap is shared out.
+
+S1's prompts are the real ones. What later stages ask depends on answers that do not exist yet, so their prompts are
+rendered from stand-ins of typical length, at most SAMPLE of them a stage. Tokens come from ``domain/tokens.py``.
+
+    low ........ everything that repeats comes from the vendor's cache, answers are short
+    expected ... half of what repeats does (calls that are sent at once all miss), answers are typical
+    high ....... nothing is cached, answers are twice as long, one call in ten is made again
+
+A cap is shared out once, when the run is submitted. S6 is held back first and in full: its expected cost, and room for
+the reservation of its last call. The rest goes to S1, S3 and S4 in proportion to what they are expected to cost.
+Allowances are cumulative, so that a stage may use what earlier ones left, and never what is held back for later ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, cycle, islice, product
+from typing import Any
+
+from flair_ray.domain.calls import Usage
+from flair_ray.domain.codec import plain
+from flair_ray.domain.ids import ItemId, ScriptId, StageName
+from flair_ray.domain.money import INPUT_MARGIN, MICROS, Price
+from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Pattern, Trigger
+from flair_ray.domain.runs import Limits, RunInputs, RunSpec
+from flair_ray.domain.scripts import CandidateScript
+from flair_ray.domain.tokens import estimated_tokens, request_tokens
+from flair_ray.domain.videos import Video
+from flair_ray.domain.work import Placed, VoiceBrief, Work
+from flair_ray.engine.plan import MAP_STAGES
+from flair_ray.providers.thinking import thinking_tokens
+from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote
+
+ANSWER_TOKENS = {StageName.S1: 250, StageName.S3: 400, StageName.S4: 80, StageName.S6: 750}
+"""Of a typical answer, as JSON."""
+THINKING_SHARE = 1 / 8
+"""Of the room for reasoning that a call uses at low effort."""
+CACHED_SHARE = 0.5
+LEAST_CACHED = 1024
+"""Shorter prefixes are not cached (https://developers.openai.com/api/docs/guides/prompt-caching)."""
+SHORT, LONG, REPEATED = 0.6, 2.0, 1.1
+SAMPLE = 50
+FIRST_TOKEN_S, TOKENS_PER_S = 1.0, 60.0
+"""Of a typical call to a hosted model, for the duration only."""
+IN_FLIGHT = 29
+"""Calls at once where nobody has declared more or less."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """One map stage; ``low`` and ``high`` are bounds in practice, not guarantees."""
+
+    calls: int
+    low: Usage
+    expected: Usage
+    high: Usage
+    worst_call: Usage
+    """The most that one call reserves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run is expected to take. S1 answers that a cache holds already are not known here and not deducted."""
+
+    stages: Mapping[StageName, StageEstimate]
+    price: Price | None
+    duration_s: float
+
+    def usd(self, bound: str = "expected") -> float | None:
+        """Dollars of the whole run at ``low``, ``expected`` or ``high``; None without a price."""
+        return sum(self.price.usd(getattr(s, bound)) for s in self.stages.values()) if self.price else None
+
+    def document(self) -> dict[str, Any]:
+        """The whole of it as plain JSON values."""
+        bounds = ("low", "expected", "high")
+        return {
+            "stages": {
+                name.value: {"calls": s.calls, **{b: _bound(getattr(s, b), self.price) for b in bounds}}
+                for name, s in self.stages.items()
+            },
+            "calls": sum(s.calls for s in self.stages.values()),
+            "usd": {bound: self.usd(bound) for bound in bounds},
+            "price": plain(self.price) if self.price else None,
+            "duration_s": self.duration_s,
+        }
+
+    def stage_usd(self) -> dict[StageName, float]:
+        """Expected dollars by stage; empty without a price."""
+        return {name: self.price.usd(s.expected) for name, s in self.stages.items()} if self.price else {}
+
+
+def _bound(usage: Usage, price: Price | None) -> dict[str, Any]:
+    return {**plain(usage), "usd": price.usd(usage) if price else None}
+
+
+def estimate(spec: RunSpec, inputs: RunInputs) -> Estimate:
+    """What the run of this spec is expected to take."""
+    room = thinking_tokens(spec.model)
+    counts = dict(zip(ANSWER_TOKENS, (spec.num_videos, spec.num_scripts, spec.num_personas, spec.top_n), strict=True))
+    works = zip(ANSWER_TOKENS, _works(spec, inputs), strict=True)
+    stages = {name: _stage(name, work, counts[name], room) for name, work in works}
+    limits = Limits() if spec.model.provider == "offline" else spec.limits
+    pace = math.inf if spec.model.provider == "offline" else TOKENS_PER_S
+    return Estimate(stages, spec.money.price, round(sum(_duration_s(s, limits, pace) for s in stages.values()), 1))
+
+
+def allowances(estimated: Estimate, max_usd: float) -> dict[StageName, int]:
+    """Per stage the micro-dollars that the run may have spent in all by its end."""
+    if estimated.price is None:
+        return {}
+    price, cap = estimated.price, math.floor(max_usd * MICROS)
+    costs = {name: price.micros(s.expected) for name, s in estimated.stages.items()}
+    *earlier, last = costs
+    final = estimated.stages[last]
+    margin = max(0.0, price.micros(final.worst_call) - costs[last] / final.calls)
+    rest = max(0.0, cap - costs[last] - margin)
+    planned = sum(costs[name] for name in earlier) or 1.0
+    reached = accumulate(rest * costs[name] / planned for name in earlier)
+    return dict(zip(earlier, map(math.floor, reached), strict=True)) | {last: cap}
+
+
+def _works(spec: RunSpec, inputs: RunInputs) -> Iterator[Work[Any, Any]]:
+    """What each map stage will have to do, with stand-ins for what no model has said yet."""
+    yield s1_analyze.work(inputs.videos)
+    library = s2_aggregate.aggregate(_patterns(inputs.videos), inputs.videos)
+    yield s3_generate.work(library, spec.profile, spec.num_scripts, spec.seed)
+    scripts = [_script(n) for n in range(spec.num_scripts)]
+    yield s4_vote.work(scripts, inputs.personas, spec.seed)
+    top = (Placed(script, rank, 0.0) for rank, script in enumerate(scripts[: spec.top_n], start=1))
+    yield Work(VoiceBrief(spec.profile, spec.seed), tuple((ItemId(p.script.script_id), p) for p in top))
+
+
+def _stage(name: StageName, work: Work[Any, Any], count: int, room: int) -> StageEstimate:
+    items = work.items if name is StageName.S1 else work.items[:: max(1, len(work.items) // SAMPLE)]
+    requests = [MAP_STAGES[name].request(work.shared, item) for _, item in items]
+    scale = count / len(requests)
+    sizes = [request_tokens(r) for r in requests]
+    given = round(scale * sum(sizes))
+    prefixes = Counter((r.system, r.shared) for r in requests)
+    lengths = {prefix: estimated_tokens("".join(prefix)) for prefix in prefixes}
+    repeated = sum(lengths[p] * (n * scale - 1) for p, n in prefixes.items() if lengths[p] >= LEAST_CACHED)
+    answer, thought = count * ANSWER_TOKENS[name], round(count * room * THINKING_SHARE)
+
+    def usage(cached: float, length: float, times: float = 1.0) -> Usage:
+        out, thinking = round(answer * length * times), round(thought * length * times)
+        return Usage(round(given * times), round(repeated * cached), out + thinking, thinking)
+
+    limit = max(r.max_output_tokens for r in requests) + room
+    return StageEstimate(
+        calls=count,
+        low=usage(1.0, SHORT),
+        expected=usage(CACHED_SHARE, 1.0),
+        high=usage(0.0, LONG, REPEATED),
+        worst_call=Usage(math.ceil(max(sizes) * INPUT_MARGIN), 0, limit, room),
+    )
+
+
+def _duration_s(stage: StageEstimate, limits: Limits, tokens_per_s: float) -> float:
+    """Waves of typical calls, or as long as the declared rates let them out, whichever is slower."""
+    latency_s = 0.0 if math.isinf(tokens_per_s) else FIRST_TOKEN_S
+    latency_s += stage.expected.output_tokens / stage.calls / tokens_per_s
+    tokens = stage.expected.input_tokens + stage.expected.output_tokens
+    return max(
+        math.ceil(stage.calls / (limits.max_in_flight or IN_FLIGHT)) * latency_s,
+        60 * stage.calls / limits.rpm if limits.rpm else 0.0,
+        60 * tokens / limits.tpm if limits.tpm else 0.0,
+    )
+
+
+def _patterns(videos: Sequence[Video]) -> list[Pattern]:
+    """One a video, spread over the combinations as a collection's are: a dozen or so that recur."""
+    kinds = islice(cycle(islice(product(HookType, Pacing, EmotionalArc), 0, None, 5)), len(videos))
+    return [
+        Pattern(
+            video_id=video.video_id,
+            hook_type=hook,
+            pacing=pacing,
+            emotional_arc=arc,
+            triggers=tuple(Trigger)[:3],
+            hook="You have been told to do this every day, and it is wrong.",
+            structure=("opens on the problem", "raises the stakes", "breaks the pattern", "pays it off"),
+            pattern_interrupts=3,
+            engagement_driver="People want to say whether they agree.",
+        )
+        for video, (hook, pacing, arc) in zip(videos, kinds, strict=True)
+    ]
+
+
+def _script(number: int) -> CandidateScript:
+    """About 30 seconds of speech."""
+    spoken = "So I tried it for a week, and what happened on the third day is what nobody tells you about it. "
+    return CandidateScript(
+        script_id=ScriptId(f"S{number + 1:02d}"),
+        pattern_used="question hook, escalating, curiosity gap",
+        hook="What if the thing you do every morning is the reason?",
+        body=spoken * 3,
+        payoff=spoken,
+        estimated_duration=30.0,
+        structural_notes="",
+    )
