@@ -78,7 +78,7 @@ def run(
     provider: Annotated[
         str | None,
         typer.Option(
-            help="Who answers: kimi, openai, gemini, offline. Default: the first whose key is set, else offline."
+            help="Who answers: kimi, openai, gemini, local, offline. Default: the first whose key is set, else offline."
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The provider's model.")] = None,
