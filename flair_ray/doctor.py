@@ -79,9 +79,10 @@ def _keys() -> Iterator[Check]:
 def _local() -> Check:
     wanted = load_account("local").model or DEFAULT_MODEL
     try:
-        return Check("local model", True, str(find_model(wanted)), "")
+        file = find_model(wanted)
     except InputError as err:
         return Check("local model", None, wanted, str(err))
+    return Check("local model", True, f"{file.name} in {file.parent}", "")
 
 
 def _extras() -> Iterator[Check]:
