@@ -19,5 +19,5 @@ async def test_it_names_the_file_that_a_run_would_use(
     monkeypatch.setenv("FLAIR_LOCAL_MODEL", str(file))
     (check,) = [c for c in await doctor.examine(Settings(data_dir=tmp_path)) if c.name == "local model"]
     assert check.ok is fit
-    assert "mine.gguf" in check.found
-    assert fit or "no GGUF file" in check.mend
+    assert "mine.gguf" in check.detail
+    assert fit or "no GGUF file" in check.fix
