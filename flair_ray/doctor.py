@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flair_ray.config import KEY_NAMES, Settings, load_account
+from flair_ray.errors import InputError
+from flair_ray.providers.local import DEFAULT_MODEL, find_model
 from flair_ray.stores.embedded import find_server
 from flair_ray.stores.redis_store import ping
 from flair_ray.terminal.tables import Check
@@ -20,7 +22,7 @@ FREE_DISK_GB = 1.0
 
 async def examine(settings: Settings) -> list[Check]:
     """Every check, each with what it found and, where it failed, the mend. ``ok`` None: optional and absent."""
-    return [_python(), _bytecode(), await _redis(settings), _data_dir(settings), _ray(), *_keys(), *_extras()]
+    return [_python(), _bytecode(), await _redis(settings), _data_dir(settings), _ray(), *_keys(), _local(), *_extras()]
 
 
 def _python() -> Check:
@@ -72,6 +74,15 @@ def _keys() -> Iterator[Check]:
         yield Check(
             f"{provider} key", known or None, "set" if known else "not set", f"Export {names[0]} to use {provider}."
         )
+
+
+def _local() -> Check:
+    wanted = load_account("local").model or DEFAULT_MODEL
+    try:
+        file = find_model(wanted)
+    except InputError as err:
+        return Check("local model", None, wanted, str(err))
+    return Check("local model", True, f"{file.name} in {file.parent}", "")
 
 
 def _extras() -> Iterator[Check]:

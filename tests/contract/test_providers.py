@@ -33,6 +33,7 @@ from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.providers.gemini import Gemini
 from flair_ray.providers.kimi import Kimi
+from flair_ray.providers.local import DEFAULT_MODEL, Local, LocalModel, find_model
 from flair_ray.providers.openai_compatible import COMPATIBLE, OPENAI, OpenAICompatible
 from flair_ray.stages.s1_analyze import Analyze
 from flair_ray.testing.mock_llm import MODEL, MockOptions, MockServer
@@ -91,6 +92,18 @@ async def test_every_question_gets_an_answer_of_its_shape(provider: AnyProvider,
     completion = await provider.complete(ask(answer), 30)
     answer.model_validate_json(completion.text)
     assert (completion.finish, completion.model) == ("stop", MODEL)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("answer", [VideoAnalysis, ScriptDraft, PersonalizedDraft, ballot_form(tuple("ABCDEFG"))])
+async def test_a_local_model_answers_in_shape_too(answer: type[BaseModel]) -> None:
+    """It has no wire: what else the suite asks of it, and what only it can do wrong, is in its unit tests."""
+    model = LocalModel(find_model(DEFAULT_MODEL))
+    completion = await Local(model.answer, find_model(DEFAULT_MODEL)).complete(ask(answer), 100)
+    answer.model_validate_json(completion.text)
+    assert completion.finish == "stop"
+    assert completion.usage.output_tokens > 5
+    model.close()
 
 
 async def test_a_small_ballot_cannot_be_wrong(provider: AnyProvider) -> None:

@@ -103,6 +103,7 @@ def test_the_same_seed_gives_the_same_ranking(home: Path, finished: dict[str, An
         (["run", "--provider=offline", "--num-scripts=0"], 2, "--num-scripts"),
         (["run", "--provider=offline", "--num-videos=-3"], 2, "--num-videos"),
         (["run", "--provider=gemini"], 3, "GEMINI_API_KEY"),
+        (["run", "--provider=local", "--model=/nowhere.gguf"], 2, "/nowhere.gguf"),
         (["run", "--provider=offline", "--address=127.0.0.1:9"], 4, "127.0.0.1:9"),
         (["resume", "no-such-run"], 2, "no-such-run"),
         (["cancel", "no-such-run"], 2, "no-such-run"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from flair_ray.config import KEY_NAMES, Settings, load_account, load_settings
+from flair_ray.config import KEY_NAMES, LOCAL_SLOTS, Settings, load_account, load_settings
 from flair_ray.errors import InputError
 
 
@@ -93,3 +93,10 @@ def test_an_accounts_limits_and_place() -> None:
 def test_a_limit_that_is_no_count_names_its_variable(value: str) -> None:
     with pytest.raises(InputError, match="FLAIR_OPENAI_RPM must be a whole number above 0"):
         load_account("openai", {"FLAIR_OPENAI_RPM": value})
+
+
+def test_a_local_model_has_a_limit_unless_told_otherwise() -> None:
+    assert load_account("local", {}).max_in_flight == LOCAL_SLOTS
+    assert load_account("local", {"FLAIR_LOCAL_MAX_IN_FLIGHT": "1"}).max_in_flight == 1
+    assert load_account("local", {"FLAIR_LOCAL_MODEL": "/a/b.gguf"}).model == "/a/b.gguf"
+    assert load_account("kimi", {}).max_in_flight is None
