@@ -1,5 +1,5 @@
 """The `flair` command. Standard output carries results, standard error everything else; exit codes say
-whose move it is: 0 done, 2 bad input, 3 provider, 4 infrastructure, 130 interrupted or cancelled."""
+whose move it is: 0 done, 2 bad input, 3 provider, 4 infrastructure, 5 cap reached, 130 interrupted or cancelled."""
 
 from __future__ import annotations
 
@@ -165,7 +165,8 @@ def estimate(
     spec, found = foresee(options, _settings())
     if as_json:
         document = {"provider": spec.model.provider, "model": spec.model.model, **found.document()}
-        return _print(document, as_json)
+        _print(document, as_json)
+        return
     out.print(estimate_table(found))
     lasts = f"about {found.duration_s:,.0f} s, and a few to start"
     lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
@@ -438,7 +439,8 @@ def _finish(result: RunResult, as_json: bool) -> None:
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))
-        out.print(receipt_table(result))
+        if result.cost.usd != 0:  # there is nothing to account for where nothing can cost
+            out.print(receipt_table(result))
         out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)
     if result.error:
         _say(result.error)

@@ -8,7 +8,6 @@ and integers add up exactly however many workers add.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flair_ray.domain.calls import ChatRequest, Usage
@@ -34,6 +33,10 @@ class Price:
     as_of: str = ""
     """The date of the table; empty where there is none."""
 
+    @property
+    def free(self) -> bool:
+        return not (self.input or self.cached or self.output)
+
     def micros(self, usage: Usage) -> float:
         """What these calls cost, in micro-dollars."""
         fresh = usage.input_tokens - usage.cached_tokens
@@ -44,7 +47,7 @@ class Price:
         return self.micros(usage) / MICROS
 
     def __str__(self) -> str:
-        if not (self.input or self.cached or self.output):
+        if self.free:
             return f"free: {self.source}"
         rates = f"${self.input:g} in, ${self.cached:g} cached, ${self.output:g} out per million tokens"
         return f"{rates} ({self.source}{f', as of {self.as_of}' if self.as_of else ''})"
@@ -76,9 +79,9 @@ class Money:
 
     price: Price | None = None
     max_usd: float | None = None
-    estimate_usd: Mapping[StageName, float] = field(default_factory=dict)
+    estimate_usd: dict[StageName, float] = field(default_factory=dict)
     """What each stage was expected to cost when the run was submitted; empty without a price."""
-    allowances: Mapping[StageName, int] = field(default_factory=dict)
+    allowances: dict[StageName, int] = field(default_factory=dict)
     """Per stage the micro-dollars that the run may have spent in all by its end; empty without a cap."""
     thinking_tokens: int = 0
 

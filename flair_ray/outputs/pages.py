@@ -16,6 +16,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from flair_ray.domain.money import dollars
 from flair_ray.domain.scripts import FinalScript
 from flair_ray.outputs.names import stem
 from flair_ray.outputs.report import MATRIX_VOTERS, PLACES, ranking_bars, stage_lines, vote_matrix

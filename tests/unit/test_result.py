@@ -86,7 +86,13 @@ def test_the_document_has_the_fields_that_clients_know(result: RunResult) -> Non
         },
     }
     assert document["tokens"]["input_tokens"] == 110
-    assert document["cost"] == {"usd": None, "basis": "no price"}
+    assert document["cost"] == {
+        "usd": None,
+        "basis": "no price",
+        "unsure_usd": None,
+        "max_usd": None,
+        "estimated_usd": None,
+    }
     assert document["timing"] == {"startup_s": None, "pipeline_s": 4.0, "per_stage": {"S3_SEQUENTIAL": 1.5}}
     assert document["warnings"] == ["Clamped."]
     assert document["creator_profile"].keys() == {

@@ -10,7 +10,7 @@ from flair_ray.config import Settings
 from flair_ray.data import sample_personas, sample_profiles, sample_videos
 from flair_ray.domain.events import EventName
 from flair_ray.domain.ids import RunId, VideoId
-from flair_ray.domain.runs import ModelChoice
+from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.videos import Video
 from flair_ray.engine.order import Order, answers_version, first_event, prepare
 from flair_ray.errors import InputError
