@@ -9,7 +9,7 @@ from flair_ray.errors import InputError
 from flair_ray.providers.gemini import THINKING_TOKENS
 from flair_ray.providers.kimi import kimi_dialect
 from flair_ray.providers.openai_compatible import COMPATIBLE, openai_dialect
-from flair_ray.providers.prices import DATES, known_price, parse_price
+from flair_ray.providers.prices import DATES, FREE, known_price, parse_price
 from flair_ray.providers.thinking import thinking_tokens
 from flair_ray.wiring import DEFAULT_MODELS
 
@@ -18,7 +18,7 @@ from flair_ray.wiring import DEFAULT_MODELS
 def test_every_default_model_has_a_price(provider: str, model: str) -> None:
     price = known_price(ModelChoice(provider, model))
     assert price is not None
-    assert price.free == (provider == "offline")
+    assert price.free == (provider in FREE)
     assert 0 <= price.cached <= price.input <= price.output
 
 
