@@ -56,7 +56,7 @@ def test_a_receipt_has_the_estimate_beside_the_cost(
 ) -> None:
     result = make_result()
     tally = CallTally(4, 1, 1, 1, 2, hedges=1, cache_hits=3, usage=Usage(12_000, 6_000, 900))
-    stages = {**result.stages, StageName.S1: StageCounts("completed", 3, 3, tally=tally)}
+    stages = {StageName.S1: StageCounts("completed", 3, 3, tally=tally)}
     money = Money(Price(1.0, 0.1, 4.0, "a test"), estimate_usd={StageName.S1: 0.02})
     paid = replace(result, spec=replace(result.spec, money=money), stages=stages, cost=Cost(0.0102, "a test"))
     lines = show(receipt_table(paid), width=80).splitlines()
