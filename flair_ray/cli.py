@@ -1,5 +1,5 @@
 """The `flair` command. Standard output carries results, standard error everything else; exit codes say
-whose move it is: 0 done, 2 bad input, 3 provider, 4 infrastructure, 130 interrupted or cancelled."""
+whose move it is: 0 done, 2 bad input, 3 provider, 4 infrastructure, 5 cap reached, 130 interrupted or cancelled."""
 
 from __future__ import annotations
 
@@ -390,7 +390,8 @@ def _finish(result: RunResult, as_json: bool) -> None:
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))
-        out.print(receipt_table(result))
+        if result.cost.usd != 0:  # there is nothing to account for where nothing can cost
+            out.print(receipt_table(result))
         out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)
     if result.error:
         _say(result.error)

@@ -33,6 +33,10 @@ class Price:
     as_of: str = ""
     """The date of the table; empty where there is none."""
 
+    @property
+    def free(self) -> bool:
+        return not (self.input or self.cached or self.output)
+
     def micros(self, usage: Usage) -> float:
         """What these calls cost, in micro-dollars."""
         fresh = usage.input_tokens - usage.cached_tokens
@@ -43,7 +47,7 @@ class Price:
         return self.micros(usage) / MICROS
 
     def __str__(self) -> str:
-        if not (self.input or self.cached or self.output):
+        if self.free:
             return f"free: {self.source}"
         rates = f"${self.input:g} in, ${self.cached:g} cached, ${self.output:g} out per million tokens"
         return f"{rates} ({self.source}{f', as of {self.as_of}' if self.as_of else ''})"

@@ -34,4 +34,4 @@ def request_tokens(request: ChatRequest) -> int:
 
 @lru_cache(maxsize=128)
 def _schema_tokens(answer: type[BaseModel]) -> int:
-    return estimated_tokens(json.dumps(answer.model_json_schema()))
+    return estimated_tokens(json.dumps(answer.model_json_schema(), separators=(",", ":")))

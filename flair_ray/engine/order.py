@@ -107,7 +107,7 @@ def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
             "Give it with --price IN/OUT, in dollars per million tokens."
         )
     money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
-    if price is None:
+    if price is None or price.free:
         return money
     expected = estimate(replace(spec, money=money), inputs)
     capped = {} if order.max_usd is None else allowances(expected, order.max_usd)

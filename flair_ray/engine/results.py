@@ -50,7 +50,7 @@ async def gather_result(
         error=snapshot.error,
         exit_code=BudgetSpent.exit_code if stopped and not snapshot.exit_code else snapshot.exit_code,
         stopped_by="budget" if stopped else None,
-        notices=_notices(state),
+        notices=_notices(state, cost_of(snapshot)),
     )
 
 
@@ -63,12 +63,14 @@ def _timing(snapshot: RunSnapshot, begun_s: float | None) -> Timing:
     return Timing(startup_s, round(pipeline_s, 3), per_stage)
 
 
-def _notices(state: RunState) -> tuple[str, ...]:
-    if not state.out_of_budget or state.spec.money.max_usd is None:
-        return ()
-    left = ", ".join(f"{count} of {stage.value}" for stage, count in state.refused.items() if count)
-    cap = dollars(state.spec.money.max_usd)
-    return (f"The cap of {cap} was reached: {left} were not done, and what exists was ranked.",)
+def _notices(state: RunState, cost: Cost) -> tuple[str, ...]:
+    notices = []
+    if state.out_of_budget:
+        left = ", ".join(f"{count} of {stage.value}" for stage, count in state.refused.items() if count)
+        notices.append(f"The cap of {dollars(state.spec.money.max_usd)} was reached; not done: {left}.")
+    if cost.unsure_usd:
+        notices.append(f"Up to {dollars(cost.unsure_usd)} more may be billed, for calls that brought no answer.")
+    return tuple(notices)
 
 
 def cost_of(snapshot: RunSnapshot) -> Cost:

@@ -20,7 +20,7 @@ from flair_ray.domain.money import dollars
 from flair_ray.domain.runs import RunSnapshot
 from flair_ray.engine.estimate import Estimate
 from flair_ray.result import RunResult
-from flair_ray.terminal.wording import STAGE_LABELS, STYLES, clean, span
+from flair_ray.terminal.wording import STAGE_LABELS, STYLES, clean, compact, span
 
 LEAST_ROWS = 20
 """A ranking shows the scripts that were asked for, and others up to this many; ranking.csv has all."""
@@ -52,22 +52,20 @@ def ranking_table(result: RunResult) -> Table:
 
 def receipt_table(result: RunResult) -> Table:
     """What each stage took, a last line for all of them."""
-    table = _table(
-        "", "calls>", "failed>", "again>", "429s>", "reused>", "in>", "cached>", "out>", "cost>", "estimated>"
-    )
+    table = _table("", "calls>", "fail>", "again>", "429>", "reused>", "in>", "cached>", "out>", "cost>", "est.>")
     lines, total = result.receipt(), result.tally
     for line in lines:
         _add(
             table, STAGE_LABELS[line.stage], *_spent(line.calls, line.failed, line.retries + line.reasks + line.hedges),
             *_spent(line.rejected_429, line.cache_hits, line.input_tokens), _share(line.cache_hit_rate),
-            f"{line.output_tokens:,}", dollars(line.usd), dollars(line.estimated_usd),
+            compact(line.output_tokens), dollars(line.usd), dollars(line.estimated_usd),
             style="dim", end_section=line is lines[-1],
         )  # fmt: skip
     usage = total.usage
     rate = usage.cached_tokens / usage.input_tokens if usage.input_tokens else None
     _add(
         table, "all", *_spent(total.calls, total.failed, total.retries + total.reasks + total.hedges),
-        *_spent(total.rejected_429, total.cache_hits, usage.input_tokens), _share(rate), f"{usage.output_tokens:,}",
+        *_spent(total.rejected_429, total.cache_hits, usage.input_tokens), _share(rate), compact(usage.output_tokens),
         dollars(result.cost.usd), dollars(result.estimated_usd),
     )  # fmt: skip
     return table
@@ -75,7 +73,7 @@ def receipt_table(result: RunResult) -> Table:
 
 def estimate_table(estimated: Estimate) -> Table:
     """What each stage is expected to take, a last line for all of them."""
-    table = _table("", "calls>", "in>", "cached>", "out>", "reasoning>", "low>", "expected>", "high>")
+    table = _table("", "calls>", "in>", "cached>", "out>", "think>", "low>", "expected>", "high>")
     bounds, stages, price = ("low", "expected", "high"), estimated.stages, estimated.price
     for name, stage in stages.items():
         costs = (dollars(price.usd(getattr(stage, bound)) if price else None) for bound in bounds)
@@ -91,7 +89,7 @@ def _tokens(usage: Usage) -> tuple[str, ...]:
 
 
 def _spent(*counts: int) -> tuple[str, ...]:
-    return tuple(f"{count:,}" for count in counts)
+    return tuple(map(compact, counts))
 
 
 def _share(rate: float | None) -> str:

@@ -170,9 +170,7 @@ async def test_an_item_is_recorded_once_however_many_bring_it(store: RedisRunSto
 
 
 async def test_every_call_costs_also_when_its_answer_came_second(store: RedisRunStore, run_id: RunId) -> None:
-    tally = CallTally(
-        calls=2, failed=1, retries=1, reasks=1, rejected_429=3, hedges=1, cache_hits=1, usage=Usage(100, 40, 20, 5)
-    )
+    tally = CallTally(2, 1, 1, 1, 3, hedges=1, cache_hits=1, usage=Usage(100, 40, 20, 5))
     for _ in range(3):
         await record(store, run_id, "v", Done("{}"), tally)
     counted = (await store.snapshot(run_id)).tally

@@ -133,6 +133,22 @@ def test_the_doctor_finds_this_machine_fit(home: Path) -> None:
     assert documents(home, "doctor")["ok"] is True
 
 
+def test_an_estimate_starts_nothing_and_costs_nothing(tmp_path: Path) -> None:
+    found = documents(tmp_path, "estimate", "--provider=kimi", *SMALL)
+    assert {stage: s["calls"] for stage, s in found["stages"].items()} == {
+        "S1_MAP": 12, "S3_SEQUENTIAL": 6, "S4_MAP": 9, "S6_PERSONALIZE": 3,
+    }  # fmt: skip
+    assert 0 < found["usd"]["low"] < found["usd"]["expected"] < found["usd"]["high"]
+    assert found["price"]["as_of"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cap_without_a_price_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    code, _, err = flair(tmp_path, "run", "--base-url=http://127.0.0.1:9/v1", "--max-usd=1")
+    assert (code, list(tmp_path.iterdir())) == (2, [])
+    assert "--price" in err
+
+
 def test_a_run_that_is_killed_goes_on_where_it_was(home: Path) -> None:
     """kill -9 of the command, in the middle of the first stage: only what was not recorded yet is asked again.
 

@@ -9,12 +9,23 @@ from typing import Any
 
 import pytest
 
-from flair_ray.domain.calls import CallTally
+from flair_ray.domain.calls import CallTally, Usage
 from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.money import Money, Price
 from flair_ray.domain.runs import RunSnapshot, RunStatus, StageCounts
+from flair_ray.engine.estimate import Estimate, StageEstimate
 from flair_ray.inputs import read_videos
-from flair_ray.result import RunResult
-from flair_ray.terminal.tables import Check, doctor_table, ingest_table, ranking_table, run_row, runs_table
+from flair_ray.result import Cost, RunResult
+from flair_ray.terminal.tables import (
+    Check,
+    doctor_table,
+    estimate_table,
+    ingest_table,
+    ranking_table,
+    receipt_table,
+    run_row,
+    runs_table,
+)
 
 EVIL = "[bold red]not red[/] \x1b[31mred\x1b[0m \x1b]0;title\x07[link=http://x]x"
 SHOWN = "[bold red]not red[/] red [link=http://x]x"
@@ -38,6 +49,30 @@ def test_a_long_ranking_is_cut(make_result: Callable[..., RunResult], show: Call
 
 def test_a_run_without_ranking_has_an_empty_table(show: Callable[..., str], make_result: Callable[..., Any]) -> None:
     assert len(show(ranking_table(replace(make_result(), ranking=None, results=()))).splitlines()) == 2
+
+
+def test_a_receipt_has_the_estimate_beside_the_cost(
+    make_result: Callable[..., RunResult], show: Callable[..., str]
+) -> None:
+    result = make_result()
+    tally = CallTally(4, 1, 1, 1, 2, hedges=1, cache_hits=3, usage=Usage(12_000, 6_000, 900))
+    stages = {StageName.S1: StageCounts("completed", 3, 3, tally=tally)}
+    money = Money(Price(1.0, 0.1, 4.0, "a test"), estimate_usd={StageName.S1: 0.02})
+    paid = replace(result, spec=replace(result.spec, money=money), stages=stages, cost=Cost(0.0102, "a test"))
+    lines = show(receipt_table(paid), width=80).splitlines()
+    assert lines[2].split() == [
+        "Analyze", "videos", "4", "1", "3", "2", "3", "12k", "50%", "900", "$0.0102", "$0.0200",
+    ]  # fmt: skip
+    assert lines[-1].split()[0] == "all"
+    assert lines[-1].split()[-2:] == ["$0.0102", "$0.0200"]
+
+
+def test_an_estimate_without_a_price_has_no_dollars(show: Callable[..., str]) -> None:
+    stage = StageEstimate(3, Usage(10, 0, 5), Usage(10, 0, 10), Usage(11, 0, 20), Usage(5, 0, 9))
+    drawn = show(estimate_table(Estimate({StageName.S1: stage}, None, 1.0)), width=80)
+    assert drawn.splitlines()[2].split() == [
+        "Analyze", "videos", "3", "10", "0", "10", "0", "unknown", "unknown", "unknown",
+    ]  # fmt: skip
 
 
 def test_a_hook_is_text(make_result: Callable[..., RunResult], show: Callable[..., str]) -> None:
