@@ -28,6 +28,7 @@ from flair_ray.errors import (
     ProviderError,
     RateLimited,
     ServerTrouble,
+    Unreachable,
 )
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
@@ -172,9 +173,9 @@ async def test_nobody_there_is_a_lost_connection(make: Make) -> None:
         taken.bind(("127.0.0.1", 0))
         provider = make(MODEL, f"http://127.0.0.1:{taken.getsockname()[1]}")
         err = await failure(provider)
-        assert type(err) is ConnectionLost
+        assert type(err) is Unreachable
         assert f"127.0.0.1:{taken.getsockname()[1]}" in str(err)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(Unreachable):
             await provider.check()
         await provider.close()
 
