@@ -7,9 +7,10 @@ rendered from stand-ins of typical length, at most SAMPLE of them a stage. Token
     expected ... half of what repeats does (calls that are sent at once all miss), answers are typical
     high ....... nothing is cached, answers are twice as long, one call in ten is made again
 
-A cap is shared out once, when the run is submitted. S6 is held back first and in full: its expected cost, and room for
-the reservation of its last call. The rest goes to S1, S3 and S4 in proportion to what they are expected to cost.
-Allowances are cumulative, so that a stage may use what earlier ones left, and never what is held back for later ones.
+A cap is shared out once, when the run is submitted. S6's expected cost is held back first and in full. Then comes slack:
+what a reservation is larger than the call that it is for, once, because only one stage's last calls need it at a time.
+The rest goes to S1, S3 and S4 in proportion to what they are expected to cost. Allowances are cumulative, so that a stage
+may use what earlier ones left, and never what is held back for S6.
 """
 
 from __future__ import annotations
@@ -115,11 +116,11 @@ def allowances(estimated: Estimate, max_usd: float) -> dict[StageName, int]:
     price, cap = estimated.price, math.floor(max_usd * MICROS)
     costs = {name: price.micros(s.expected) for name, s in estimated.stages.items()}
     *earlier, last = costs
-    final = estimated.stages[last]
-    margin = max(0.0, price.micros(final.worst_call) - costs[last] / final.calls)
-    rest = max(0.0, cap - costs[last] - margin)
+    slack = max(price.micros(s.worst_call) - costs[name] / s.calls for name, s in estimated.stages.items())
+    held = max(0.0, cap - costs[last])
+    rest = max(0.0, held - slack)
     planned = sum(costs[name] for name in earlier) or 1.0
-    reached = accumulate(rest * costs[name] / planned for name in earlier)
+    reached = (min(held, share + slack) for share in accumulate(rest * costs[name] / planned for name in earlier))
     return dict(zip(earlier, map(math.floor, reached), strict=True)) | {last: cap}
 
 

@@ -39,6 +39,8 @@ CONSONANTS = "BCDFGHJKLMNPQRSTVWXZ"
 
 def work(scripts: Sequence[CandidateScript], personas: Sequence[Persona], seed: int) -> Work[PollSheet, Voter]:
     """One item per persona; blocks are dealt round, so their sizes differ by at most one."""
+    if not scripts:  # a cap may end a run before its first script: there is nothing to ask anybody about
+        return Work(PollSheet((), (), (), seed), ())
     blocks = min(BLOCKS, len(scripts), len(personas))
     sheet = PollSheet(tuple(scripts), labels(len(scripts), seed), cyclic_orders(len(scripts), blocks, seed), seed)
     voters = ((ItemId(p.persona_id), Voter(p, i % blocks)) for i, p in enumerate(personas))

@@ -74,8 +74,16 @@ def test_the_last_stage_is_held_back_in_full(paid: Order, settings: Settings, sh
 def test_the_rest_is_shared_in_proportion(paid: Order, settings: Settings) -> None:
     found = of(paid, settings)
     allowed, expected = allowances(found, 10.0), found.stage_usd()
-    assert (allowed[S3] - allowed[S1]) / allowed[S1] == pytest.approx(expected[S3] / expected[S1], rel=1e-3)
-    assert (allowed[S4] - allowed[S3]) / allowed[S1] == pytest.approx(expected[S4] / expected[S1], rel=1e-3)
+    shares = allowed[S3] - allowed[S1], allowed[S4] - allowed[S3]
+    assert shares[1] / shares[0] == pytest.approx(expected[S4] / expected[S3], rel=1e-3)
+
+
+def test_the_first_stage_is_not_starved_by_its_reservations(paid: Order, settings: Settings) -> None:
+    """Calls that go out one by one, each at its expected cost, get through in proportion to the cap."""
+    found = of(paid, settings)
+    allowed, stage = allowances(found, 0.7 * (found.usd() or 0)), found.stages[S1]
+    each, worst = PRICE.micros(stage.expected) / stage.calls, PRICE.micros(stage.worst_call)
+    assert (allowed[S1] - worst) // each + 1 >= 0.4 * stage.calls
 
 
 def test_a_cap_needs_a_price(paid: Order, settings: Settings) -> None:

@@ -59,7 +59,7 @@ def test_a_receipt_has_the_estimate_beside_the_cost(
     stages = {StageName.S1: StageCounts("completed", 3, 3, tally=tally)}
     money = Money(Price(1.0, 0.1, 4.0, "a test"), estimate_usd={StageName.S1: 0.02})
     paid = replace(result, spec=replace(result.spec, money=money), stages=stages, cost=Cost(0.0102, "a test"))
-    lines = show(receipt_table(paid), width=80).splitlines()
+    lines = show(receipt_table(paid), width=90).splitlines()
     assert lines[2].split() == [
         "Analyze", "videos", "4", "1", "3", "2", "3", "12k", "50%", "900", "$0.0102", "$0.0200",
     ]  # fmt: skip
