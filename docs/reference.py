@@ -127,6 +127,7 @@ def keys() -> str:
         "fingerprint": "FP",
         "key": "HASH",
         "session_id": "SESSION",
+        "account": "ACCOUNT",
     }
     made = [f for _, f in inspect.getmembers(redis_keys, inspect.isfunction) if f.__module__ == redis_keys.__name__]
     made.sort(key=lambda f: inspect.getsourcelines(f)[1])

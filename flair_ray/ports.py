@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -65,6 +65,62 @@ class Limiter(Protocol):
         How the context is left says what came of the call: a RateLimited, a cancel, another error. Nobody sleeps
         holding a permit.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLimits:
+    """What a provider's contract says; None is found out."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+    max_in_flight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call that waits for its turn. Asking twice with one id gets one permit."""
+
+    permit_id: str
+    tokens: int
+    """Estimated, input and output."""
+    run_id: str = ""
+    session_id: str = ""
+
+
+Outcome = Literal["ok", "refused", "failed", "unused", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of a permit: refused is a 429, unused was never sent, abandoned was hung up on."""
+
+    permit_id: str
+    outcome: Outcome
+    tokens: int = 0
+    """Of an ok: what it took in the end."""
+    retry_after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What an account's books say to an exchange."""
+
+    permit_ids: tuple[str, ...]
+    wait_s: float | None
+    """Until the first ask left over may be granted; None when only a settlement can help."""
+    in_flight: int
+
+
+class Permits(Protocol):
+    """The books of one account, shared by everyone who uses it."""
+
+    async def declare(self, limits: AccountLimits) -> None: ...
+
+    async def exchange(
+        self, asks: Sequence[Ask], settled: Sequence[Settlement] = (), renewed: Sequence[str] = ()
+    ) -> Granted:
+        """Settles, renews, then grants in the order of ``asks``. May be repeated."""
         ...
 
 

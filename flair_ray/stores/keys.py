@@ -61,3 +61,13 @@ def session_runs(session_id: str) -> str:
 def hosted_runs() -> str:
     """Sorted set run id → when it was handed over, ms: the runs that the hosts are to drive, until they have ended."""
     return f"{ROOT}:hosted"
+
+
+def permits(account: str) -> str:
+    """Sorted set permit id → expiry in ms: the calls that one provider account has in flight."""
+    return f"{ROOT}:account:{account}:permits"
+
+
+def books(account: str) -> str:
+    """Hash of one account: declared and learned limits, token buckets, and per permit p:<id> tokens:granted_ms:place."""
+    return f"{ROOT}:account:{account}:books"

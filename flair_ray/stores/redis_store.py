@@ -134,14 +134,14 @@ class RedisRunStore:
         return [RunId(run_id) for run_id in found]
 
     async def spec(self, run_id: RunId) -> RunSpec:
-        async with _translated():
+        async with translated():
             text = await self._redis.hget(keys.run(run_id), "spec")
         if text is None:
             raise RunNotFound(run_id)
         return decode(RunSpec, text)
 
     async def inputs(self, key: str) -> RunInputs:
-        async with _translated():
+        async with translated():
             text = await self._redis.getex(keys.inputs(key), ex=self._ttl_s)
         if text is None:
             raise InfrastructureError(f"The videos and personas {key} of this run are gone from Redis.")
@@ -155,12 +155,12 @@ class RedisRunStore:
 
     async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
         index = keys.all_runs() if session_id is None else keys.session_runs(session_id)
-        async with _translated():
+        async with translated():
             ids: Any = await self._redis.zrange(index, 0, -1)
         return await self._snapshots([RunId(i) for i in ids])
 
     async def _snapshots(self, ids: Sequence[RunId]) -> list[RunSnapshot]:
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             for run_id in ids:
                 pipe.hgetall(keys.run(run_id))
@@ -239,7 +239,7 @@ class RedisRunStore:
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]:
         stages = list(StageName)
-        async with _translated():
+        async with translated():
             texts = await self._redis.hmget(keys.run(run_id), [f"frozen:{s.value}" for s in stages])
         return {s: tuple(from_json(t)) for s, t in zip(stages, texts, strict=True) if t is not None}
 
@@ -285,7 +285,7 @@ class RedisRunStore:
     async def revoke(self, owner: str) -> None: ...
 
     async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]:
-        async with _translated():
+        async with translated():
             pipe = self._redis.pipeline(transaction=False)
             pipe.hgetall(keys.results(run_id, fingerprint, stage))
             for key in (keys.results(run_id, fingerprint, stage), keys.tally(run_id, stage)):
@@ -322,7 +322,7 @@ class RedisRunStore:
             raise RunConflict(f"Run {run_id} is {answer} already; there is nothing to cancel.")
 
     async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
-        async with _translated():
+        async with translated():
             block = min(block_ms, LONGEST_BLOCK_MS) if block_ms else None  # 0 would mean for ever
             reply: Any = await self._redis.xread({keys.events(run_id): after}, count=PAGE, block=block)
         entries = reply[0][1] if reply else []
@@ -345,12 +345,13 @@ class RedisRunStore:
         return str(stored)
 
     async def _run(self, script: str, keys_: list[str], args: Sequence[str | int]) -> Any:
-        async with _translated():
+        async with translated():
             return await self._lua[script](keys=keys_, args=list(args))
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
+    """What goes wrong with Redis, in our own words."""
     try:
         yield
     except (RedisConnectionError, RedisTimeoutError) as err:

@@ -20,6 +20,7 @@ NAMES = (
     "announce",
     "record",
     "cancel",
+    "permits",
 )
 
 
