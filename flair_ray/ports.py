@@ -112,6 +112,15 @@ class Granted:
     in_flight: int
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What the limiter says to a desk."""
+
+    epoch: str
+    """Changes when the limiter has forgotten what this desk had asked for."""
+    permit_ids: tuple[str, ...]
+
+
 class Permits(Protocol):
     """The books of one account, shared by everyone who uses it."""
 

@@ -69,5 +69,6 @@ def permits(account: str) -> str:
 
 
 def books(account: str) -> str:
-    """Hash of one account: declared and learned limits, token buckets, and per permit p:<id> tokens:granted_ms:place."""
+    """Hash of one account: declared and learned limits, token buckets, and per permit
+    p:<id> tokens:granted_ms:place."""
     return f"{ROOT}:account:{account}:books"

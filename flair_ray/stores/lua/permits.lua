@@ -13,7 +13,7 @@ if not now then
 end
 local lease, grace, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local NAMES = {'rpm', 'tpm', 'max', 'requests', 'tokens', 'filled', 'pause', 'window', 'rate', 'cut', 'cuts', 'level',
-  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed'}
+  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed', 'worked', 'full'}
 local b = {}
 for i, value in ipairs(redis.call('HMGET', books, unpack(NAMES))) do b[NAMES[i]] = tonumber(value) end
 now = math.max(now, b.filled or 0)  -- a failover may set the clock back
@@ -26,7 +26,7 @@ local cap = math.floor(math.min(b.max or math.huge, b.window or math.huge))
 local per_s = b.rpm and b.rpm / 60 * PACE or math.huge
 if b.rate then per_s = math.min(per_s, b.rate)
 elseif not b.rpm then per_s = math.min(per_s, b.took and math.max(START, 2 * cap) / (b.took / 1000) or math.huge) end
-local burst = math.max(1, per_s * (b.rate and 0.1 or 0.5))
+local burst = math.max(b.rate and per_s > 2 and 2 or 1, per_s * (b.rate and 0.1 or 0.5))
 local tokens_per_s = b.tpm and b.tpm / 60 or math.huge
 local tokens_burst = tokens_per_s * 10
 
@@ -69,6 +69,7 @@ for _ = 1, tonumber(ARGV[5]) do
       b.oks = (b.oks or 0) + 1
       b.took = b.took and b.took + (now - granted - b.took) * 0.1 or now - granted
       b.took = math.max(1, b.took)
+      if granted > (b.cut or -1) then b.worked = math.max(b.worked or 0, place) end
       if b.window and not b.cut and place >= 0.8 * b.window then b.window = b.window + 1 end  -- doubles per round
     end
   end
@@ -87,24 +88,29 @@ if refused_at then
   -- One cut per burst, to what was seen to work. A second one soon after means that less works than was thought.
   b.cuts = (b.cut and now - b.cut < 3 * round_ms) and (b.cuts or 0) + 1 or 0
   local harder = ({1, 0.97, 0.85})[b.cuts + 1] or 0.7
-  local window, rate = refused_at - 1, b.admitted * 0.97
+  local window, rate = b.window or b.max, b.admitted * 0.97 * harder
+  if b.cuts >= 4 or refused_at >= 0.9 * window and not (b.cuts == 0 and (b.worked or 0) > refused_at) then
+    -- The window was full, so it may be what was hit, and the starts of the last second say little about the rate.
+    local floor = b.cuts == 0 and b.probed and b.base_window or 1
+    window = math.max(floor, math.min(window, refused_at - 1) * harder)
+    rate = math.max(rate, window / (b.took or 1000) * 1000)
+  end
   if b.cuts == 0 and b.probed then  -- it was our probe: back to where it began, or near
-    window = math.max(window, b.base_window)
     rate = math.max(b.base_rate, math.min(rate, b.base_rate + (b.rate - b.base_rate) / 4))
   end
-  b.window = math.max(1, math.min(b.window or b.max, window) * harder)
-  b.rate = math.max(0.2, math.min(b.rate or math.huge, rate * harder, b.rpm and b.rpm / 60 * PACE or math.huge))
-  b.level = b.cuts == 0 and math.min(3, (b.level or 0) + 1) or 1
-  b.cut, b.oks, b.probed = now, 0, nil
+  b.window = math.max(1, window)
+  b.rate = math.max(0.2, math.min(b.rate or math.huge, rate))
+  b.level = b.cuts == 0 and math.min(3, (b.level or 0) + 1) or 0
+  b.cut, b.oks, b.probed, b.worked = now, 0, nil, nil
 elseif b.cut and b.rate then
   -- Probe upwards: the first time soon, later only where a 429 would be one in hundreds.
   local calm_ms = now - (b.probed or b.cut)
-  local rested = b.oks >= 100 * b.level and calm_ms >= 5000 * b.level
+  local rested = b.oks >= 100 * b.level and calm_ms >= 5000 * math.max(1, b.level)
   if b.probed or rested or calm_ms >= 60000 then
     if not b.probed then b.base_window, b.base_rate, b.probed = b.window, b.rate, now end
     local step_s = math.min(1, (now - b.seen) / 1000)
     local climb = math.min(0.2, 0.02 + calm_ms / 100000)
-    if in_flight >= b.window - 1 then b.window = b.window + math.max(1, b.window * climb) * step_s end
+    if now - (b.full or 0) < round_ms then b.window = b.window + math.max(1, b.window * climb) * step_s end
     if b.admitted >= 0.8 * b.rate then b.rate = b.rate * (1 + climb * step_s) end
   end
 end
@@ -137,6 +143,7 @@ for i = at, #ARGV, 2 do
   end
 end
 
+if in_flight >= cap then b.full = now end
 b.requests, b.tokens, b.filled, b.seen = requests, tokens, now, now
 if requests == math.huge then b.requests = nil end
 if tokens == math.huge then b.tokens = nil end

@@ -90,7 +90,7 @@ async def test_a_place_is_free_when_the_server_has_noticed(
 
 async def test_a_refusal_pauses_the_account_as_long_as_the_server_asks(permits: RedisPermits) -> None:
     await permits.exchange(asks("a", "b"), now_ms=T0)
-    told = [Settlement("a", "refused", retry_after_ms=3000)]
+    told = [Settlement("a", "ok"), Settlement("b", "refused", retry_after_ms=3000)]
     assert (await permits.exchange(asks("c"), told, now_ms=T0 + 10)).wait_s == 3.0
     assert (await permits.exchange(asks("c"), now_ms=T0 + 3010)).permit_ids == ("c",)
 
