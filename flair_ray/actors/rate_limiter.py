@@ -145,16 +145,18 @@ class RateLimiter:
         try:
             got = await self._permits.exchange([t.ask for t in taken], settled, sorted(renewed))
         except InfrastructureError as err:
-            self._queue.put_back(reversed(taken))
+            self._queue.put_back(t for t in taken if self._is_wanted(t))
             if round_:
                 round_.set_exception(err)
                 round_.exception()  # whoever brought something may have hung up
             return LONGEST_WAIT_S
         ids = set(got.permit_ids)
         left = [t for t in taken if t.ask.permit_id not in ids and self._is_wanted(t)]
-        self._queue.put_back(reversed(left))
-        for permit_id in got.permit_ids:
-            self._tell(permit_id)
+        self._queue.put_back(left)
+        for one in taken:
+            if one.ask.permit_id in ids:
+                self._queue.served(one)
+                self._tell(one.ask.permit_id)
         if round_ and not round_.done():
             round_.set_result(None)
         if not left:

@@ -31,10 +31,12 @@ class _Session:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """An ask that was taken to be served, and the tag to go back with."""
+    """An ask that was taken to be served, and the place to go back to."""
 
     ask: Ask
     tag: float
+    number: int
+    session_tag: float
 
 
 class FairQueue:
@@ -53,13 +55,22 @@ class FairQueue:
         if ask.permit_id not in self._asks:
             session = self._session(ask)
             run = session.runs.get(ask.run_id)
-            self._put(ask, max(session.now, run.tag if run else 0.0) + 1)
+            self._count += 1
+            self._put(ask, max(session.now, run.tag if run else 0.0) + 1, self._count)
 
     def put_back(self, taken: Iterable[Taken]) -> None:
         """They were not served: as if they had not been taken."""
         for one in taken:
-            self._session(one.ask).tag -= 1
-            self._put(one.ask, one.tag)
+            if one.ask.permit_id not in self._asks:
+                session = self._session(one.ask)
+                session.tag = min(session.tag, one.session_tag)
+                self._put(one.ask, one.tag, one.number)
+
+    def served(self, one: Taken) -> None:
+        """Only now does virtual time go on: who comes while a long batch is offered must not queue behind it."""
+        self._now = max(self._now, one.session_tag)
+        if session := self._sessions.get(one.ask.session_id):
+            session.now = max(session.now, one.tag)
 
     def withdraw(self, permit_id: str) -> None:
         """It is skipped when its turn comes."""
@@ -77,10 +88,9 @@ class FairQueue:
             session = self._sessions.get(name)
             if session is None:
                 continue
-            tag, _, ask = heapq.heappop(session.asks)
+            tag, number, ask = heapq.heappop(session.asks)
             if self._asks.get(ask.permit_id) is ask:
-                taken.append(Taken(ask, tag))
-                self._now, session.now = max(self._now, session.tag), max(session.now, tag)
+                taken.append(Taken(ask, tag, number, session.tag))
                 session.tag += 1
                 self.withdraw(ask.permit_id)
             heapq.heappush(turns, (session.tag, name))
@@ -89,14 +99,13 @@ class FairQueue:
     def _session(self, ask: Ask) -> _Session:
         return self._sessions.setdefault(ask.session_id, _Session(self._now + 1))
 
-    def _put(self, ask: Ask, tag: float) -> None:
+    def _put(self, ask: Ask, tag: float, number: int) -> None:
         session = self._session(ask)
         run = session.runs.setdefault(ask.run_id, _Run(tag))
         run.tag = max(run.tag, tag)
         run.waiting += 1
         self._asks[ask.permit_id] = ask
-        self._count += 1
-        heapq.heappush(session.asks, (tag, self._count, ask))
+        heapq.heappush(session.asks, (tag, number, ask))
 
     def _left(self, ask: Ask) -> None:
         session = self._sessions[ask.session_id]

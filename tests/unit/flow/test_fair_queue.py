@@ -20,11 +20,22 @@ def filled(*groups: list[Ask]) -> FairQueue:
 
 def test_a_run_of_ten_is_not_stuck_behind_one_of_ten_thousand() -> None:
     queue = filled(asks("big", 10_000))
-    queue.take(500)
+    for taken in queue.take(500):
+        queue.served(taken)
     for ask in asks("small", 10):
         queue.add(ask)
     served = [t.ask.run_id for t in queue.take(22)]
     assert served.count("small") == 10
+
+
+def test_who_comes_while_a_batch_is_offered_does_not_queue_behind_it() -> None:
+    queue = filled(asks("big", 1000, "one"))
+    offered = queue.take(256)
+    for ask in asks("small", 3, "two"):
+        queue.add(ask)
+    queue.served(offered[0])
+    queue.put_back(offered[1:])
+    assert [t.ask.session_id for t in queue.take(7)].count("two") == 3
 
 
 def test_a_session_gets_no_more_for_having_many_runs() -> None:
@@ -42,7 +53,7 @@ def test_one_run_alone_is_served_in_the_order_in_which_it_asked() -> None:
 def test_what_was_not_granted_goes_back_to_its_place() -> None:
     queue = filled(asks("a", 5), asks("b", 5))
     before = [t.ask for t in filled(asks("a", 5), asks("b", 5)).take(10)]
-    queue.put_back(reversed(queue.take(6)))
+    queue.put_back(queue.take(6))
     assert [t.ask for t in queue.take(10)] == before
 
 
