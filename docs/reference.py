@@ -128,6 +128,7 @@ def keys() -> str:
         "key": "HASH",
         "session_id": "SESSION",
         "owner_name": "OWNER",
+        "account": "ACCOUNT",
     }
     made = [f for _, f in inspect.getmembers(redis_keys, inspect.isfunction) if f.__module__ == redis_keys.__name__]
     made.sort(key=lambda f: inspect.getsourcelines(f)[1])

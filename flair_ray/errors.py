@@ -20,6 +20,7 @@
     ├── InfrastructureError ...... Redis, Ray or this machine (exit 4)
     │   ├── StoreUnavailable ..... Redis cannot be reached or started
     │   ├── ClusterUnavailable ... Ray cannot be reached or started
+    │   ├── LimiterFull .......... too many calls wait for one account
     │   ├── ShardLost ............ the worker process or node of a shard died
     │   └── LeaseLost ............ another driver has taken this run over
     └── RunError ................. the run as a whole
@@ -176,6 +177,10 @@ class StoreUnavailable(InfrastructureError):
 
 class ClusterUnavailable(InfrastructureError):
     """Ray cannot be reached or started."""
+
+
+class LimiterFull(InfrastructureError):
+    """More calls wait for one provider account than its limiter keeps."""
 
 
 class ShardLost(InfrastructureError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -13,7 +13,7 @@ from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Usage
 from flair_ray.domain.events import Event, EventDraft
 from flair_ray.domain.ids import ItemId, RunId, StageName
 from flair_ray.domain.money import Purse
-from flair_ray.domain.runs import ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
+from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
 from flair_ray.domain.work import Done, Skipped
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -66,6 +66,62 @@ class Limiter(Protocol):
         How the context is left says what came of the call: a RateLimited, a cancel, another error. Nobody sleeps
         holding a permit.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call that waits for its turn. Asking twice with one id gets one permit."""
+
+    permit_id: str
+    tokens: int
+    """Estimated, input and output."""
+    run_id: str = ""
+    session_id: str = ""
+
+
+Outcome = Literal["ok", "refused", "failed", "unused", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of a permit: refused is a 429, unused was never sent, abandoned was hung up on."""
+
+    permit_id: str
+    outcome: Outcome
+    tokens: int = 0
+    """Of an ok: what it took in the end."""
+    retry_after_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What an account's books say to an exchange."""
+
+    permit_ids: tuple[str, ...]
+    wait_s: float | None
+    """Until the first ask left over may be granted; None when only a settlement can help."""
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What the limiter says to a desk."""
+
+    epoch: str
+    """Changes when the limiter has forgotten what this desk had asked for."""
+    permit_ids: tuple[str, ...]
+
+
+class Permits(Protocol):
+    """The books of one account, shared by everyone who uses it."""
+
+    async def declare(self, limits: Limits) -> None: ...
+
+    async def exchange(
+        self, asks: Sequence[Ask], settled: Sequence[Settlement] = (), renewed: Sequence[str] = ()
+    ) -> Granted:
+        """Settles, renews, then grants in the order of ``asks``. May be repeated."""
         ...
 
 
@@ -182,6 +238,8 @@ class StageJob:
     total: int
     """Items of the whole stage, done ones included: what viewers see."""
     model: ModelChoice
+    limits: Limits = field(default_factory=Limits)
+    """Of the account that pays."""
     share: bool = False
     """Whether answers may come from other runs, and go to them."""
     purse: Purse | None = None

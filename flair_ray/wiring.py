@@ -2,7 +2,6 @@
 
 choose_model ── which provider and model a run uses
 open_store ──── a Redis by URL, or the embedded server of the data directory
-worker_tools ── what a worker process needs, built there
 open_studio ─── a store, Ray and a driver: everything to carry runs out
 open_hosts ──── a store and the cluster's run hosts: to hand runs in and go away
 """
@@ -10,36 +9,28 @@ open_hosts ──── a store and the cluster's run hosts: to hand runs in and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from flair_ray import __version__
 from flair_ray.actors.run_host import RunHost
-from flair_ray.config import KEY_NAMES, Account, Settings, load_account
+from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
-from flair_ray.engine.asking import Patience
 from flair_ray.engine.driver import Driver, DriverSettings
-from flair_ray.engine.estimate import IN_FLIGHT
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
-from flair_ray.engine.shard import Tools
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
-from flair_ray.flow.in_flight import InFlightLimiter
-from flair_ray.ports import Budget, Provider, StageJob
-from flair_ray.providers.local import DEFAULT_MODEL, Local, find_model
-from flair_ray.stores.budget import RedisBudget
-from flair_ray.stores.ears import Ears
+from flair_ray.providers.local import DEFAULT_MODEL, find_model
 from flair_ray.stores.embedded import EmbeddedServer
-from flair_ray.stores.flights import RedisFlights
-from flair_ray.stores.redis_store import RedisRunStore, connect, listener, ping
+from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 
-LOCAL, OFFLINE = "local", "offline"
+LOCAL = "local"
 DEFAULT_MODELS = {
     "kimi": "kimi-k2.6",
     "openai": "gpt-5.4-mini",
@@ -54,9 +45,6 @@ VENDOR_LIMITS = {"kimi": Limits(50, 200, 2_000_000)}
 Moonshot's tier 1, $10 paid in: https://platform.kimi.ai/docs/pricing/limits. Those of OpenAI and Gemini depend on model
 and tier and show in their consoles only, so none is declared: https://developers.openai.com/api/docs/guides/rate-limits,
 https://ai.google.dev/gemini-api/docs/rate-limits."""
-
-
-Accounts = Mapping[str, Account]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,32 +104,6 @@ def _named(provider: str | None, base_url: str | None) -> tuple[str, str]:
     return OFFLINE, "no API key is set"
 
 
-def make_provider(model: ModelChoice, account: Account) -> Provider:
-    """The adapter for one model. Imports its SDK here, so that nobody pays for one they do not use."""
-    match model.provider:
-        case "offline":
-            from flair_ray.providers.offline import OfflineProvider
-
-            return OfflineProvider()
-        case "gemini":
-            from flair_ray.providers.gemini import Gemini
-
-            return Gemini(model.model, account.api_key, model.base_url)
-        case "local":
-            from flair_ray.engine.ray_model import asker
-
-            return Local(asker(model.model, __version__), find_model(model.model))
-        case "kimi":
-            from flair_ray.providers.kimi import Kimi
-
-            return Kimi(model.model, account.api_key, model.base_url)
-        case _:
-            from flair_ray.providers.openai_compatible import COMPATIBLE, OpenAICompatible, openai_dialect
-
-            dialect = COMPATIBLE if model.base_url else openai_dialect(model.model)
-            return OpenAICompatible(model.provider, model.model, account.api_key, model.base_url, dialect)
-
-
 @dataclass(frozen=True, slots=True)
 class OpenStore:
     """A store that answers, and where workers find it."""
@@ -171,31 +133,6 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
         await store.close()
         if server:
             await asyncio.to_thread(server.close)
-
-
-async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -> Tools:
-    """What one worker process needs, built in it. One provider, and so one HTTP client, per model."""
-
-    @cache
-    def provider(model: ModelChoice) -> Provider:
-        return make_provider(model, accounts.get(model.provider) or load_account(model.provider))
-
-    redis = connect(redis_url)
-
-    def budget(job: StageJob) -> Budget | None:
-        if job.purse is None:
-            return None
-        return RedisBudget(redis, job.run_id, job.stage, job.purse, settings.run_ttl_s)
-
-    return Tools(
-        provider_for=provider,
-        store=RedisRunStore(redis, settings.run_ttl_s, settings.cache_ttl_s),
-        patience=Patience(settings.call_timeout_s, settings.item_deadline_s, settings.max_attempts),
-        clock=SystemClock(),
-        flights=RedisFlights(redis, Ears(listener(redis_url))),
-        limiter_for=lambda job: InFlightLimiter(IN_FLIGHT),
-        budget_for=budget,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +174,7 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
 async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     """A host on the cluster, built in its actor. Accounts are those of the node it runs on."""
     from flair_ray.engine.ray_executor import RayExecutor
+    from flair_ray.workbench import worker_tools
 
     store = RedisRunStore(connect(redis_url), settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
@@ -282,6 +220,8 @@ def _start_ray(address: str | None) -> int:
 
 
 def _tool_kit(settings: Settings, redis_url: str, choice: Choice) -> ToolKit:
+    from flair_ray.workbench import worker_tools
+
     key = choice.account.api_key.get_secret_value() if choice.account.api_key else ""
     build = partial(worker_tools, settings, redis_url, {choice.account.provider: choice.account})
     return ToolKit(digest(__version__, redis_url, choice.account.provider, key, repr(settings)), build)

@@ -123,6 +123,7 @@ def local_tools(store: RedisRunStore) -> Callable[..., Tools]:
             flights=Alone(),
             limiter_for=lambda _: InFlightLimiter(29),
             budget_for=lambda _: None,
+            close=store.close,
         )
 
     return make

@@ -188,6 +188,7 @@ class Driver:
             items=work.items,
             total=len(work.items),
             model=spec.model,
+            limits=spec.limits,
             share=spec.cache,
             purse=spec.money.purse(step.name),
             hedges=int(self._settings.hedged_share * len(work.items)),

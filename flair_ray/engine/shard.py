@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -60,6 +60,8 @@ class Tools:
     flights: Flights
     limiter_for: Callable[[StageJob], Limiter]
     budget_for: Callable[[StageJob], Budget | None]
+    close: Callable[[], Awaitable[None]]
+    """All of these but the providers."""
 
 
 @dataclass(frozen=True, slots=True)

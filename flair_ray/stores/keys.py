@@ -97,3 +97,14 @@ def landed(key: str) -> str:
 def gone(owner_name: str) -> str:
     """Channel: an owner is known to be dead."""
     return f"{ROOT}:gone:{owner_name}"
+
+
+def permits(account: str) -> str:
+    """Sorted set permit id → expiry in ms: the calls that one provider account has in flight."""
+    return f"{ROOT}:account:{account}:permits"
+
+
+def books(account: str) -> str:
+    """Hash of one account: declared and learned limits, token buckets, and per permit
+    p:<id> tokens:granted_ms:place."""
+    return f"{ROOT}:account:{account}:books"

@@ -24,6 +24,7 @@ NAMES = (
     "cancel",
     "reserve",
     "settle",
+    "permits",
 )
 
 

@@ -31,13 +31,13 @@ from flair_ray.engine.ray_executor import SMALL_JOB, RayExecutor, resident, resi
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools, split
 from flair_ray.errors import ModelNotFound
-from flair_ray.ports import Delivered, Executor, Flights, Lost, Provider, RunStore, StageJob
+from flair_ray.ports import Delivered, Executor, Lost, Provider, StageJob
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stages import s1_analyze
 from flair_ray.stores.redis_store import RedisRunStore
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
-from flair_ray.wiring import worker_tools
+from flair_ray.workbench import worker_tools
 
 SMALL, LARGE = SMALL_JOB - 2, 24
 VERSION = f"test-{uuid4().hex[:8]}"
@@ -57,14 +57,14 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def make_executor(kind: str, settings: Settings, redis_url: str) -> AsyncIterator[MakeExecutor]:
     """An executor with tools as a worker builds them, or with ``build``'s."""
-    to_close: list[RunStore | Provider | Flights] = []
+    to_close: list[Tools | Provider] = []
 
     async def make(build: Callable[[], Awaitable[Tools]] | None = None) -> Executor:
         recipe = build or partial(worker_tools, settings, redis_url, {})
         if kind == "ray":
             return RayExecutor(ToolKit(uuid4().hex, recipe), VERSION)
         tools = await recipe()
-        to_close.extend((tools.flights, tools.store))
+        to_close.append(tools)
 
         def provider_for(model: ModelChoice) -> Provider:
             to_close.append(provider := tools.provider_for(model))

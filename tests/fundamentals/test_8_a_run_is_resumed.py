@@ -178,7 +178,7 @@ async def main(url, run_id):
     rules = driver_settings(Settings(lease_ttl_s=0.5))
     tools = Tools(
         lambda _: provider, store, Patience(20, 60, 3), SystemClock(), Alone(),
-        lambda _: InFlightLimiter(29), lambda _: None,
+        lambda _: InFlightLimiter(29), lambda _: None, store.close,
     )
     await Driver(store, LocalExecutor(tools), rules, SystemClock()).drive(run_id)
 

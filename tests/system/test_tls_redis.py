@@ -22,7 +22,8 @@ from flair_ray.engine.local_executor import LocalExecutor
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.errors import StoreUnavailable
 from flair_ray.flow.clock import SystemClock
-from flair_ray.wiring import driver_settings, open_store, worker_tools
+from flair_ray.wiring import driver_settings, open_store
+from flair_ray.workbench import worker_tools
 
 pytestmark = pytest.mark.long
 PASSWORD = "correct horse"

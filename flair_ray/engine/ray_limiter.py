@@ -1,0 +1,132 @@
+"""The cluster's rate limiter: one detached actor that has a RateLimiter per account, and the way to it.
+
+Everybody's calls to one account queue in one place, so that they can be fair to one another; what may be sent is in
+Redis, where a second cluster sees it too. The actor is restarted by Ray when it dies, and blank then: the desks bring
+their asks again. Named with the version, so that two versions beside each other during a rollout do not share code;
+they share the budget all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+
+from flair_ray.actors.rate_limiter import RateLimiter
+from flair_ray.domain.runs import Limits
+from flair_ray.engine.ray_executor import NAMESPACE
+from flair_ray.errors import FlairError
+from flair_ray.flow.clock import SystemClock
+from flair_ray.flow.permits import Exchange
+from flair_ray.ports import Ask, Permits, Settlement, Turns
+from flair_ray.stores.permits import PERMIT_LEASE_S, RedisPermits
+from flair_ray.stores.redis_store import connect
+
+LIMITER_GONE: tuple[type[Exception], ...] = (RayActorError, ActorDiedError, ActorUnavailableError)
+"""It may be back in a moment, or another one may be made."""
+KEPT_ACCOUNTS = 100
+"""Accounts from which on idle ones are forgotten."""
+
+OpenPermits = Callable[[str], Permits]
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAccounts:
+    """How to open an account's books; picklable. The address may carry a password: it is not shown."""
+
+    redis_url: str
+    lease_s: float = PERMIT_LEASE_S
+
+    def __call__(self) -> OpenPermits:
+        redis = connect(self.redis_url)
+        return lambda account: RedisPermits(redis, account, self.lease_s)
+
+    def __repr__(self) -> str:
+        return "RedisAccounts(…)"
+
+
+class RateLimiterActor:
+    """A RateLimiter for every account that is used."""
+
+    def __init__(self, accounts: Callable[[], OpenPermits]) -> None:
+        self._accounts = accounts
+        self._open: OpenPermits | None = None
+        self._limiters: dict[str, tuple[Limits, RateLimiter]] = {}
+
+    async def exchange(
+        self,
+        account: str,
+        limits: Limits,
+        client: str,
+        asks: Sequence[Ask],
+        settled: Sequence[Settlement],
+        renewed: Sequence[str],
+        wait_s: float,
+    ) -> Turns:
+        """See ``RateLimiter.exchange``. What the last caller says about the account's limits holds."""
+        limiter = await self._limiter(account, limits)
+        return await limiter.exchange(client, asks, settled, renewed, wait_s)
+
+    async def _limiter(self, account: str, limits: Limits) -> RateLimiter:
+        if self._open is None:  # on the actor's event loop, where the Redis client belongs
+            self._open = self._accounts()
+        declared, limiter = self._limiters.get(account, (None, None))
+        if declared != limits or limiter is None:
+            permits = self._open(account)
+            await permits.declare(limits)
+            declared, kept = self._limiters.get(account, (None, None))
+            limiter = kept or RateLimiter(permits, SystemClock())
+            self._limiters[account] = limits, limiter
+        if len(self._limiters) > KEPT_ACCOUNTS:
+            self._limiters = {a: kept for a, kept in self._limiters.items() if a == account or not kept[1].idle}
+        return limiter
+
+
+def limiter_exchange(accounts: Callable[[], OpenPermits], version: str, account: str, limits: Limits) -> Exchange:
+    """The way from a desk to the cluster's limiter, which is started where it is missing.
+
+    Raises one of LIMITER_GONE when it dies meanwhile; a new call finds, or makes, its successor. Without Ray the
+    limiter is in this process.
+    """
+    if not ray.is_initialized():
+        return partial(RateLimiterActor(accounts).exchange, account, limits)
+    actor: Any = None
+
+    async def exchange(
+        client: str, asks: Sequence[Ask], settled: Sequence[Settlement], renewed: Sequence[str], wait_s: float
+    ) -> Turns:
+        nonlocal actor
+        try:
+            actor = actor or _limiter_actor(accounts, version)
+            turns: Turns = await actor.exchange.remote(account, limits, client, asks, settled, renewed, wait_s)
+        except RayTaskError as err:
+            if isinstance(err.cause, FlairError):
+                raise err.cause from None
+            raise
+        except LIMITER_GONE:
+            actor = None
+            raise
+        return turns
+
+    return exchange
+
+
+def limiter_name(version: str) -> str:
+    return f"rate-limiter-{version}"
+
+
+def _limiter_actor(accounts: Callable[[], OpenPermits], version: str) -> Any:
+    actor = ray.remote(RateLimiterActor).options(
+        name=limiter_name(version),
+        namespace=NAMESPACE,
+        get_if_exists=True,
+        lifetime="detached",
+        max_restarts=-1,
+        num_cpus=0,
+        max_concurrency=10_000,
+    )
+    return actor.remote(accounts)
