@@ -8,9 +8,8 @@ rendered from stand-ins of typical length, at most SAMPLE of them a stage. Token
     high ....... nothing is cached, answers are twice as long, one call in ten is made again
 
 A cap is shared out once, when the run is submitted. S6's expected cost is held back first and in full. Then comes
-slack: what a reservation is larger than the call that it is for, once, because only one stage's last calls need it at
-a time.
-The rest goes to S1, S3 and S4 in proportion to what they are expected to cost. Allowances are cumulative, so that a
+slack: what a reservation is larger than the call that it is for, once, as only one stage at a time is at its last
+calls. The rest goes to S1, S3 and S4 in proportion to what they are expected to cost. Allowances are cumulative: a
 stage may use what earlier ones left, and never what is held back for S6.
 """
 

@@ -74,3 +74,7 @@ def test_what_viewers_of_a_run_are_told() -> None:
     assert told["top_5"] == list(ballot.top)
     assert told["persona_name"] == Vote().started(voter).data["name"] == voter.persona.name
     assert Vote().skipped(voter, "why").data["item_id"] == voter.persona.persona_id
+
+
+def test_without_scripts_nobody_is_asked() -> None:
+    assert work((), sample_personas()[:3], seed=1).items == ()
