@@ -151,6 +151,7 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
     ClusterUnavailable, and InputError for a cluster of several nodes without a shared Redis.
     """
     from flair_ray.engine.ray_executor import RayExecutor, leave_ray
+    from flair_ray.engine.ray_limiter import start_limiter
 
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
     try:
@@ -160,6 +161,8 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                 raise InputError(
                     f"This cluster has {nodes} nodes, and they need a Redis they can all reach: set FLAIR_REDIS_URL."
                 )
+            if choice.model.provider != OFFLINE:
+                start_limiter(opened.url, __version__)
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
             await executor.warm(choice.model, everywhere=address is None)
             rules = driver_settings(settings)

@@ -115,6 +115,11 @@ def limiter_exchange(accounts: Callable[[], OpenPermits], version: str, account:
     return exchange
 
 
+def start_limiter(redis_url: str, version: str) -> None:
+    """Have the actor made, so that the first call does not wait for its process; returns at once."""
+    _limiter_actor(RedisAccounts(redis_url), version)
+
+
 def limiter_name(version: str) -> str:
     return f"rate-limiter-{version}"
 
