@@ -93,7 +93,7 @@ if refused_at then
     -- The window was full, so it may be what was hit, and the starts of the last second say little about the rate.
     local floor = b.cuts == 0 and b.probed and b.base_window or 1
     window = math.max(floor, math.min(window, refused_at - 1) * harder)
-    rate = math.max(rate, window / (b.took or 1000) * 1000)
+    rate = math.max(rate, 1.1 * window / (b.took or 1000) * 1000)
   end
   if b.cuts == 0 and b.probed then  -- it was our probe: back to where it began, or near
     rate = math.max(b.base_rate, math.min(rate, b.base_rate + (b.rate - b.base_rate) / 4))
@@ -105,13 +105,13 @@ if refused_at then
 elseif b.cut and b.rate then
   -- Probe upwards: the first time soon, later only where a 429 would be one in hundreds.
   local calm_ms = now - (b.probed or b.cut)
-  local rested = b.oks >= 100 * b.level and calm_ms >= 5000 * math.max(1, b.level)
+  local rested = b.oks >= 100 * b.level and calm_ms >= math.max(2 * round_ms, 5000 * b.level, 5000)
   if b.probed or rested or calm_ms >= 60000 then
     if not b.probed then b.base_window, b.base_rate, b.probed = b.window, b.rate, now end
     local step_s = math.min(1, (now - b.seen) / 1000)
-    local climb = math.min(0.2, 0.02 + calm_ms / 100000)
-    if now - (b.full or 0) < round_ms then b.window = b.window + math.max(1, b.window * climb) * step_s end
-    if b.admitted >= 0.8 * b.rate then b.rate = b.rate * (1 + climb * step_s) end
+    local climb = math.min(0.2, calm_ms / 300000)
+    if now - (b.full or 0) < round_ms then b.window = b.window + math.max(1000 / round_ms, b.window * climb) * step_s end
+    if b.admitted >= 0.8 * b.rate then b.rate = b.rate * (1 + math.max(0.02, climb) * step_s) end
   end
 end
 if b.max and b.window then b.window = math.min(b.window, b.max) end
