@@ -25,8 +25,8 @@ from flair_ray.flow.fair_queue import FairQueue, Taken
 from flair_ray.ports import Ask, Clock, Permits, Settlement, Turns
 
 MOST_ASKS = 100_000
-BATCH = 256
-"""Asks offered at once: more than are granted, and few enough to keep a script under a millisecond."""
+BATCH = 64
+"""Asks offered at once. The script holds Redis up for about 13 µs for each one granted and settled."""
 ELSEWHERE_S = 0.1
 """How often to look while others hold permits: another cluster's settlements are not told to us."""
 LONGEST_WAIT_S = 1.0

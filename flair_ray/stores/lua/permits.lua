@@ -95,7 +95,8 @@ if refused_at then
     window = math.max(floor, math.min(window, refused_at - 1) * harder)
     rate = math.max(rate, 1.1 * window / (b.took or 1000) * 1000)
   end
-  if b.cuts == 0 and b.probed then  -- it was our probe: back to where it began, or near
+  if b.cuts == 0 and b.probed and b.rate < 1.35 * b.base_rate then
+    -- It was our probe, no higher than a server's burst can carry it: back to where it began, or near.
     rate = math.max(b.base_rate, math.min(rate, b.base_rate + (b.rate - b.base_rate) / 4))
   end
   b.window = math.max(1, window)
