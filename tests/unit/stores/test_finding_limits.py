@@ -112,7 +112,7 @@ async def test_unknown_limits_are_found(permits: RedisPermits, latency_s: float)
 
 @pytest.mark.parametrize("latency_s", [0.2, 5.0])
 @pytest.mark.parametrize("declared", [True, False])
-async def test_a_limit_that_changes_is_found_again(permits: RedisPermits, latency_s: float, declared: bool) -> None:  # noqa: FBT001
+async def test_a_limit_that_changes_is_found_again(permits: RedisPermits, latency_s: float, declared: bool) -> None:
     """Halved, within ten seconds; raised, within a minute or so. A long call hides for long what it was cut for."""
     if declared:
         await permits.declare(AccountLimits(rpm=600, max_in_flight=29))
