@@ -25,8 +25,8 @@ from flair_ray.flow.fair_queue import FairQueue, Taken
 from flair_ray.ports import Ask, Clock, Permits, Settlement, Turns
 
 MOST_ASKS = 100_000
-BATCH = 256
-"""Asks offered at once: more than are granted, and few enough to keep a script under a millisecond."""
+BATCH = 64
+"""Asks offered at once. The script holds Redis up for about 13 µs for each one granted and settled."""
 ELSEWHERE_S = 0.1
 """How often to look while others hold permits: another cluster's settlements are not told to us."""
 LONGEST_WAIT_S = 1.0
@@ -80,20 +80,22 @@ class RateLimiter:
         Raises LimiterFull, and StoreUnavailable when what was brought could not be written.
         """
         self._forget()
-        if len(self._queue) + len(asks) > MOST_ASKS:
-            raise LimiterFull(f"{len(self._queue)} calls wait for this account already. Try again later.")
+        full = len(self._queue) + len(asks) > MOST_ASKS
         desk = self._desks.setdefault(client, _Desk(self._clock.now_s()))
         desk.seen_s = self._clock.now_s()
-        self._bring(client, desk, asks, settled, renewed)
+        self._bring(client, desk, () if full else asks, settled, renewed)
         if asks or settled or renewed:
             self._round = self._round or asyncio.get_running_loop().create_future()
             round_ = self._round
             self._news.set()
             self._start()
             await asyncio.shield(round_)
+        if full:
+            raise LimiterFull(f"{len(self._queue)} calls wait for this account already. Try again later.")
         if wait_s and not desk.granted:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(desk.news.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await desk.news.wait()
         desk.news.clear()
         granted, desk.granted = tuple(desk.granted), []
         return Turns(desk.epoch, granted)
@@ -133,7 +135,8 @@ class RateLimiter:
             wait_s = await self._exchange_once()
             if len(self._queue) and wait_s:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):
+                        await self._news.wait()
 
     async def _exchange_once(self) -> float:
         """Seconds until the next one, unless there is news."""
@@ -144,11 +147,13 @@ class RateLimiter:
         taken = self._queue.take(BATCH)
         try:
             got = await self._permits.exchange([t.ask for t in taken], settled, sorted(renewed))
-        except InfrastructureError as err:
+        except Exception as err:
             self._queue.put_back(t for t in taken if self._is_wanted(t))
             if round_:
                 round_.set_exception(err)
                 round_.exception()  # whoever brought something may have hung up
+            if not isinstance(err, InfrastructureError):
+                raise
             return LONGEST_WAIT_S
         ids = set(got.permit_ids)
         left = [t for t in taken if t.ask.permit_id not in ids and self._is_wanted(t)]

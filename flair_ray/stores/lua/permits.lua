@@ -20,7 +20,8 @@ now = math.max(now, b.filled or 0)  -- a failover may set the clock back
 
 -- What is allowed. A permit that was slow on its way must not push calls past the server's own burst: requests keep to
 -- half a second's worth, at 98 % of the rate. `window` and `rate` (per s) are learned, nil before they are needed.
-local START, PACE, ROUND_S = 8, 0.98, 1
+-- KNOWN: what a first-tier account stands; past it a guess costs 429s, so it is made with more care.
+local START, KNOWN, PACE, ROUND_S = 8, 29, 0.98, 1
 if not b.max and not b.window then b.window = START end
 local cap = math.floor(math.min(b.max or math.huge, b.window or math.huge))
 local per_s = b.rpm and b.rpm / 60 * PACE or math.huge
@@ -70,7 +71,9 @@ for _ = 1, tonumber(ARGV[5]) do
       b.took = b.took and b.took + (now - granted - b.took) * 0.1 or now - granted
       b.took = math.max(1, b.took)
       if granted > (b.cut or -1) then b.worked = math.max(b.worked or 0, place) end
-      if b.window and not b.cut and place >= 0.8 * b.window then b.window = b.window + 1 end  -- doubles per round
+      if b.window and not b.cut and place >= 0.8 * b.window then
+        b.window = b.window + (b.window < KNOWN and 1 or 4 / b.window)  -- doubles per round, then four more per round
+      end
     end
   end
 end
@@ -93,9 +96,10 @@ if refused_at then
     -- The window was full, so it may be what was hit, and the starts of the last second say little about the rate.
     local floor = b.cuts == 0 and b.probed and b.base_window or 1
     window = math.max(floor, math.min(window, refused_at - 1) * harder)
-    rate = math.max(rate, window / (b.took or 1000) * 1000)
+    rate = math.max(rate, 1.1 * window / (b.took or 1000) * 1000)
   end
-  if b.cuts == 0 and b.probed then  -- it was our probe: back to where it began, or near
+  if b.cuts == 0 and b.probed and b.rate < 1.35 * b.base_rate then
+    -- It was our probe, no higher than a server's burst can carry it: back to where it began, or near.
     rate = math.max(b.base_rate, math.min(rate, b.base_rate + (b.rate - b.base_rate) / 4))
   end
   b.window = math.max(1, window)
@@ -105,13 +109,13 @@ if refused_at then
 elseif b.cut and b.rate then
   -- Probe upwards: the first time soon, later only where a 429 would be one in hundreds.
   local calm_ms = now - (b.probed or b.cut)
-  local rested = b.oks >= 100 * b.level and calm_ms >= 5000 * math.max(1, b.level)
+  local rested = b.oks >= 100 * b.level and calm_ms >= math.max(2 * round_ms, 5000 * b.level, 5000)
   if b.probed or rested or calm_ms >= 60000 then
     if not b.probed then b.base_window, b.base_rate, b.probed = b.window, b.rate, now end
     local step_s = math.min(1, (now - b.seen) / 1000)
-    local climb = math.min(0.2, 0.02 + calm_ms / 100000)
-    if now - (b.full or 0) < round_ms then b.window = b.window + math.max(1, b.window * climb) * step_s end
-    if b.admitted >= 0.8 * b.rate then b.rate = b.rate * (1 + climb * step_s) end
+    local climb = math.min(0.2, calm_ms / 300000)
+    if now - (b.full or 0) < round_ms then b.window = b.window + math.max(1000 / round_ms, b.window * climb) * step_s end
+    if b.admitted >= 0.8 * b.rate then b.rate = b.rate * (1 + math.max(0.02, climb) * step_s) end
   end
 end
 if b.max and b.window then b.window = math.min(b.window, b.max) end
