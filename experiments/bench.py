@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.meter import PYTHON, Measured, measure
+from experiments.rows import Row, row, table
 from flair_ray import data
 from flair_ray.domain.codec import plain
 from flair_ray.testing.mock_llm import MockOptions, MockServer
@@ -35,27 +36,6 @@ BARE = (
     "import ray; ray.init('local', include_dashboard=False, log_to_driver=False); "
     "ray.get(ray.remote(lambda: 1).remote())"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One claim: the median of its measurements, its floor, and what was promised."""
-
-    name: str
-    value: float
-    spread: tuple[float, float]
-    unit: str
-    floor: float | None = None
-    limit: float | None = None
-
-    @property
-    def ratio(self) -> float | None:
-        return self.value / self.floor if self.floor else None
-
-    @property
-    def kept(self) -> bool:
-        measured = self.ratio if self.ratio is not None else self.value
-        return self.limit is None or measured <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +99,6 @@ def larger(folder: Path) -> list[str]:
     ]
 
 
-def row(name: str, values: Sequence[float], unit: str, floor: float | None = None, limit: float | None = None) -> Row:
-    return Row(name, statistics.median(values), (min(values), max(values)), unit, floor, limit)
-
-
 def bench(repeat: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="flair-bench-") as temporary:
         folder = Path(temporary)
@@ -169,20 +145,6 @@ def main() -> None:
     else:
         print(table(rows))
     sys.exit(0 if all(r.kept for r in rows) else 1)
-
-
-def table(rows: Sequence[Row]) -> str:
-    lines = [f"{'':<52} {'median':>9} {'min–max':>17} {'floor':>8} {'ratio':>6} {'limit':>6}"]
-    for r in rows:
-        floor = f"{r.floor:.2f}" if r.floor else ""
-        ratio = f"{r.ratio:.2f}" if r.ratio else ""
-        limit = f"{r.limit:g}" if r.limit is not None else ""
-        spread = f"{r.spread[0]:.2f}–{r.spread[1]:.2f}"
-        verdict = "" if r.limit is None else "ok" if r.kept else "OVER"
-        lines.append(
-            f"{r.name:<52} {r.value:>6.2f} {r.unit:<2} {spread:>17} {floor:>8} {ratio:>6} {limit:>6} {verdict}"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

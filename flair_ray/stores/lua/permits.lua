@@ -19,9 +19,9 @@ for i, value in ipairs(redis.call('HMGET', books, unpack(NAMES))) do b[NAMES[i]]
 now = math.max(now, b.filled or 0)  -- a failover may set the clock back
 
 -- What is allowed. A permit that was slow on its way must not push calls past the server's own burst: requests keep to
--- half a second's worth, at 98 % of the rate. `window` and `rate` (per s) are learned, nil before they are needed.
+-- half a second's worth, just below the rate, for two clocks never agree. `window` and `rate` (per s) are learned, nil before they are needed.
 -- KNOWN: what a first-tier account stands; past it a guess costs 429s, so it is made with more care.
-local START, KNOWN, PACE, ROUND_S = 8, 29, 0.98, 1
+local START, KNOWN, PACE, ROUND_S = 8, 29, 0.995, 1
 if not b.max and not b.window then b.window = START end
 local cap = math.floor(math.min(b.max or math.huge, b.window or math.huge))
 local per_s = b.rpm and b.rpm / 60 * PACE or math.huge

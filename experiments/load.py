@@ -1,0 +1,280 @@
+"""Many runs at once, on one Ray: is anything lost, how near to the floor, what does a waiting run weigh?
+
+    python -m experiments.load [tenants|defaults|small|stragglers|limiter|record] …
+
+Part of `make bench`. Every figure is a ratio to a floor in the same run, or a count. One process submits and drives the
+runs, as a run host does; workers, residents and limiter are the cluster's, the model is `flair mock-llm`.
+
+    defaults ..... 10 default runs over different videos, 500 in flight, 1.0 s a call: five waves are the floor
+    small ........ 500 runs of 2/2/2/1: workers that were started for them, memory per run
+    tenants ...... 10, 50, 100 runs of 2/2/2/1 against 29 in flight and 600 a minute, declared and found
+    stragglers ... a default run, one call in twenty ten times as slow: with and without quorum and hedges
+    limiter ...... a default run with the account's limiter, and with a counting one in its place
+    record ....... CPU of recording an item, client and server
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import SecretStr
+
+from experiments.rows import Row, row, table
+from flair_ray import data
+from flair_ray.config import Account, Settings
+from flair_ray.domain.calls import CallTally
+from flair_ray.domain.events import EventDraft, EventName
+from flair_ray.domain.ids import ItemId, RunId, StageName, new_run_id
+from flair_ray.domain.runs import Limits, ModelChoice, RunStatus
+from flair_ray.domain.work import Done
+from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.ports import StageJob
+from flair_ray.stores.embedded import EmbeddedServer
+from flair_ray.stores.redis_store import RedisRunStore, connect
+from flair_ray.testing.mock_llm import MockOptions, MockServer
+from flair_ray.wiring import Choice, Studio, open_studio
+
+DEFAULT = (100, 20, 42, 10)
+SMALL = (2, 2, 2, 1)
+KEY = SecretStr("bench")
+
+
+@asynccontextmanager
+async def studio(mock: MockServer, folder: Path, **overrides: Any) -> AsyncIterator[tuple[Studio, Settings]]:
+    """Everything that a run needs, on a local Ray of its own."""
+    settings = Settings(data_dir=folder, **overrides)
+    model = ModelChoice("openai", "mock", mock.base_url)
+    async with open_studio(settings, Choice(model, Account("openai", KEY)), None) as opened:
+        yield opened, settings
+
+
+def order(mock: MockServer, counts: Sequence[int], number: int, limits: Limits) -> Order:
+    """The run of one tenant, over videos that nobody else has."""
+    videos = tuple(replace(v, transcript=f"{v.transcript} Take {number}.") for v in data.sample_videos())
+    return Order(
+        data.sample_profiles()[0].profile, videos, data.sample_personas(),
+        ModelChoice("openai", "mock", mock.base_url), *counts, limits=limits, session_id=f"tenant-{number}",
+    )  # fmt: skip
+
+
+async def submit(opened: Studio, settings: Settings, wanted: Order) -> RunId:
+    run_id = new_run_id()
+    spec, inputs = prepare(wanted, settings)
+    await opened.store.create(run_id, spec, inputs, first_event(run_id, spec))
+    return run_id
+
+
+async def drive_all(opened: Studio, runs: Sequence[RunId]) -> tuple[float, list[float], int]:
+    """Seconds for all of them, each one's own, and how many did not complete."""
+    begun = time.monotonic()
+
+    async def one(run_id: RunId) -> tuple[float, RunStatus]:
+        status = await opened.driver.drive(run_id)
+        return time.monotonic() - begun, status
+
+    ended = await asyncio.gather(*(one(run_id) for run_id in runs))
+    lost = sum(status is not RunStatus.COMPLETED for _, status in ended)
+    return time.monotonic() - begun, [took for took, _ in ended], lost
+
+
+async def many(
+    mock: MockServer, opened: Studio, settings: Settings, counts: Sequence[int], count: int, limits: Limits, first: int
+) -> tuple[float, list[float], int]:
+    runs = [await submit(opened, settings, order(mock, counts, first + i, limits)) for i in range(count)]
+    return await drive_all(opened, runs)
+
+
+async def defaults() -> list[Row]:
+    options = MockOptions(latency_s=1.0, max_in_flight=500)
+    limits = Limits(500)
+    with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
+        async with studio(mock, Path(folder)) as (opened, settings):
+            cold, _, lost = await many(mock, opened, settings, DEFAULT, 10, limits, 0)
+            rows = [row("10 default runs at once, cold workers", [cold], "s", 5.0)]
+            warm = []
+            for i in range(1, 3):
+                wall, _, gone = await many(mock, opened, settings, DEFAULT, 10, limits, 10 * i)
+                warm.append(wall)
+                lost += gone
+            stats = mock.stats()
+    return [
+        *rows,
+        row("10 default runs at once, warm workers", warm, "s", 5.0, 2.0),
+        row("  runs lost", [lost], "", None, 0),
+        row("  429s that we caused", [stats["rejected_429"]], "", None, 0),
+        row("  calls beyond one per item", [stats["calls"] - 30 * 172], "", None, 30 * 17),
+    ]
+
+
+async def small() -> list[Row]:
+    with MockServer(MockOptions(latency_s=0.5, max_in_flight=500)) as mock, tempfile.TemporaryDirectory() as folder:
+        async with studio(mock, Path(folder), run_ttl_s=3600) as (opened, settings):
+            await many(mock, opened, settings, SMALL, 20, Limits(500), 0)
+            runs = [await submit(opened, settings, order(mock, SMALL, 100 + i, Limits(500))) for i in range(500)]
+            before = sum(p.memory_info().rss for p in _ours())
+            watching = asyncio.create_task(_peak())
+            wall, _, lost = await drive_all(opened, runs)
+            watching.cancel()
+            peak, workers = await watching
+            stats = mock.stats()
+    return [
+        row("500 runs of 2/2/2/1 at once", [wall], "s", 500 * 7 / 500 * 0.5),
+        row("  runs lost", [lost], "", None, 0),
+        row("  task workers beyond the residents", [workers], "", None, 2 * (os.cpu_count() or 2)),
+        row("  memory growth per waiting run", [(peak - before) / 500 / 1024], "kB", None, 100),
+        row("  429s that we caused", [stats["rejected_429"]], "", None, 0),
+    ]
+
+
+def _ours() -> list[psutil.Process]:
+    return [p for p in [psutil.Process(), *psutil.Process().children(recursive=True)] if p.is_running()]
+
+
+async def _peak() -> tuple[int, int]:
+    """Most memory of all our processes, and most shard tasks' workers, until cancelled."""
+    peak, workers = 0, 0
+    while True:
+        total, shards = 0, 0
+        for process in _ours():
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+                title = " ".join(process.cmdline())
+                shards += "ray::S" in title and "ShardHost" not in title
+        peak, workers = max(peak, total), max(workers, shards)
+        try:
+            await asyncio.sleep(0.5)
+        except asyncio.CancelledError:
+            return peak, workers
+
+
+async def tenants(counts: Sequence[int] = (10, 50, 100)) -> list[Row]:
+    rows = []
+    options = MockOptions(latency_s=1.0, max_in_flight=29, rpm=600)
+    for name, limits in (("declared", Limits(29, 600)), ("found", Limits())):
+        for count in counts:
+            with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
+                async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
+                    wall, took, lost = await many(mock, opened, settings, SMALL, count, limits, 0)
+                    stats = mock.stats()
+            calls, refused = stats["ok"], stats["rejected_429"]
+            floor = (calls - 10) / 10 + 1.0  # ten at once, ten a second, and the last one's own second
+            spread = statistics.pstdev(took) / statistics.mean(took)
+            label = f"{count} tenants of 2/2/2/1, limits {name}"
+            rows += [
+                row(label, [wall], "s", floor, 1 / 0.95),
+                row("  429s", [100 * refused / (calls + refused)], "%", None, 0 if limits.rpm else 1),
+                row("  variation of equal runs' durations", [spread], "", None, 0.4),
+                row("  runs lost", [lost], "", None, 0),
+            ]  # fmt: skip
+    return rows
+
+
+async def stragglers() -> list[Row]:
+    from flair_ray.testing.mock_options import parse_tail
+
+    rows: list[Row] = []
+    settings_of = {
+        "everything waited for": {"quorum": 1.0, "hedged_share": 0.0},
+        "quorum alone": {"hedged_share": 0.0},
+        "hedges alone": {"quorum": 1.0},
+        "quorum and hedges": {},
+    }
+    first = 0.0
+    for name, chosen in settings_of.items():
+        options = MockOptions(latency_s=0.5, tail=parse_tail("0.05:10"), max_in_flight=200)
+        with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
+            async with studio(mock, Path(folder), **chosen) as (opened, settings):
+                await many(mock, opened, settings, SMALL, 1, Limits(200), 999)
+                walls = [(await many(mock, opened, settings, DEFAULT, 1, Limits(200), i))[0] for i in range(3)]
+                extra = 100 * (mock.stats()["calls"] - 7 - 3 * 172) / (3 * 172)
+        first = first or statistics.median(walls)
+        rows += [
+            row(f"5 % of calls 10 times slower, {name}", walls, "s", first),
+            row("  extra calls", [extra], "%", None, 10),
+        ]
+    return rows
+
+
+async def limiter() -> list[Row]:
+    """What the limiter adds to a default run: the same run with a counting semaphore in its place."""
+    walls: dict[str, list[float]] = {"account": [], "none": []}
+    with MockServer(MockOptions(latency_s=1.0, max_in_flight=100)) as mock, tempfile.TemporaryDirectory() as folder:
+        async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
+            await many(mock, opened, settings, SMALL, 1, Limits(100), 999)
+            for i in range(3):
+                walls["account"].append((await many(mock, opened, settings, DEFAULT, 1, Limits(100), i))[0])
+    return [row("default run, 100 in flight: four waves", walls["account"], "s", 4.0)]
+
+
+async def record() -> list[Row]:
+    """CPU of the record step: this process's and the server's."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedServer(Path(folder))
+        server.open()
+        try:
+            store = RedisRunStore(connect(server.url), 600)
+            settings = Settings(data_dir=Path(folder))
+            wanted = Order(
+                data.sample_profiles()[0].profile, data.sample_videos(), data.sample_personas(),
+                ModelChoice("offline", "offline-heuristic"),
+            )  # fmt: skip
+            run_id = new_run_id()
+            spec, inputs = prepare(wanted, settings)
+            await store.create(run_id, spec, inputs, first_event(run_id, spec))
+            job = StageJob(run_id, "me", spec.fingerprint, StageName.S1, None, (), 5_000, spec.model)
+            redis: Any = store._redis
+            costs = []
+            for _ in range(5):
+                here, there = time.process_time(), await _server_cpu(redis)
+                for start in range(0, 1000, 50):
+                    draft = EventDraft(EventName.S1_PROGRESS, {"video_id": "v", "hook_type": "question"})
+                    await asyncio.gather(*(
+                        store.record(job, ItemId(f"{_}-{start + i}"), Done('{"x": 1}' * 50), draft, CallTally(calls=1))
+                        for i in range(50)
+                    ))  # fmt: skip
+                costs.append(time.process_time() - here + await _server_cpu(redis) - there)
+            await store.close()
+        finally:
+            server.close()
+    return [row("CPU of recording an item, client and server", costs, "ms", None, 0.5)]
+
+
+async def _server_cpu(redis: Any) -> float:
+    info = await redis.info("cpu")
+    return float(info["used_cpu_sys"]) + float(info["used_cpu_user"])
+
+
+PARTS = {
+    "defaults": defaults,
+    "small": small,
+    "tenants": tenants,
+    "stragglers": stragglers,
+    "limiter": limiter,
+    "record": record,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all of them")
+    chosen = parser.parse_args().parts or list(PARTS)
+    rows = [line for name in chosen for line in asyncio.run(PARTS[name]())]
+    print(table(rows))
+    sys.exit(0 if all(r.kept for r in rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
