@@ -18,7 +18,7 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import ray
@@ -55,6 +55,7 @@ class RayExecutor:
         self._kit = kit
         self._version = version
         self._stages = 0
+        self._residents: dict[int, Any] = {}
         self._task = ray.remote(num_cpus=SHARD_CPUS, num_returns="streaming", max_retries=0)(run_shard_task)
 
     async def warm(self, model: ModelChoice, *, everywhere: bool) -> None:
@@ -116,6 +117,7 @@ class RayExecutor:
         except RayTaskError as err:
             queue.put_nowait(err)
         except RayError as err:  # whatever took it: a crash, its node, the memory monitor, a restarting actor
+            self._residents.clear()  # one of them may be gone for good
             queue.put_nowait(Lost(tuple(sorted(missing)), type(err).__name__, owner))
         except Exception as err:
             queue.put_nowait(err)
@@ -129,7 +131,10 @@ class RayExecutor:
         return self._task.options(name=f"{name} {shard.run_id[:8]}").remote(shard, self._kit)
 
     def _start_resident(self, shard: StageJob, name: str) -> Any:
-        host = resident(int(digest(shard.run_id), 16) % RESIDENTS, self._version)
+        index = int(digest(shard.run_id), 16) % RESIDENTS
+        host = self._residents.get(index)
+        if host is None:
+            host = self._residents[index] = resident(index, self._version)
         return host.run.options(num_returns="streaming", name=f"{name} {shard.run_id[:8]}").remote(shard, self._kit)
 
     async def close(self) -> None:
@@ -150,7 +155,7 @@ def shard_count(items: int, stages: int = 1) -> int:
 def resident(index: int, version: str) -> Any:
     """One of the resident shard hosts, started if need be. The version is in its name: old code is not reused."""
     return (
-        ray.remote(ShardHost)
+        _shard_host()
         .options(
             name=resident_name(index, version),
             namespace=NAMESPACE,
@@ -162,6 +167,11 @@ def resident(index: int, version: str) -> Any:
         )
         .remote()
     )
+
+
+@cache
+def _shard_host() -> Any:
+    return ray.remote(ShardHost)  # once: Ray keeps everything it has read of a class, each time it is asked
 
 
 def resident_name(index: int, version: str) -> str:
