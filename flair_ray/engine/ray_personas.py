@@ -2,22 +2,24 @@
 
 A persona is in the pool that its key names, so a call about many of them is at most one call per pool. Ray restarts a
 pool that dies, blank, and it finds in Redis what it is asked for; callers try again meanwhile, as everything a pool is
-told may be repeated. Named with the version, so that two versions that run side by side do not share code.
+told may be repeated. Named with the version and their
+Redis, so that two versions, or two services, that share a cluster do not use each other's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 from redis.asyncio import Redis
 
 from flair_ray.actors.persona_pool import PersonaPool
-from flair_ray.domain.ids import RunId, ScriptId
+from flair_ray.domain.ids import RunId, ScriptId, digest
 from flair_ray.domain.personas import PersonaKey, PersonaState, persona_key
 from flair_ray.domain.work import Voter
 from flair_ray.engine.ray_executor import NAMESPACE
@@ -32,8 +34,6 @@ ATTEMPTS = 120
 AGAIN_S = 0.25
 """A restart takes a second or two; after ATTEMPTS of these, half a minute, the cluster is broken."""
 
-OpenPersonas = Callable[[], RedisPersonas]
-
 
 @dataclass(frozen=True, slots=True)
 class PersonasIn:
@@ -41,6 +41,12 @@ class PersonasIn:
 
     redis_url: str
     run_ttl_s: int
+
+    @property
+    def place(self) -> str:
+        """Which Redis, without a word of its password."""
+        where = urlsplit(self.redis_url)
+        return digest(where.hostname or "", str(where.port), where.path, length=8)
 
     def __call__(self) -> RedisPersonas:
         return RedisPersonas(connect(self.redis_url), self.run_ttl_s)
@@ -52,16 +58,16 @@ class PersonasIn:
 class PersonaPoolActor(PersonaPool):
     """A PersonaPool whose Redis client belongs to the actor's event loop."""
 
-    async def __init__(self, personas: OpenPersonas) -> None:  # type: ignore[misc]  # Ray awaits it
+    async def __init__(self, personas: PersonasIn) -> None:  # type: ignore[misc]  # Ray awaits it
         super().__init__(personas())
 
 
 class RayPanel:
     """See ``flair_ray.ports.Panel``. Raises ClusterUnavailable when a pool does not come back."""
 
-    def __init__(self, personas: OpenPersonas, version: str) -> None:
+    def __init__(self, personas: PersonasIn, version: str) -> None:
         self._personas = personas
-        self._version = version
+        self._version = f"{version}-{personas.place}"
 
     def start(self) -> None:
         """Have the pools made before they are needed; returns at once."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -72,11 +73,7 @@ def pool(personas: CountingPersonas) -> PersonaPool:
 
 def nobody(count: int) -> list[Persona]:
     """Personas that no other test knows."""
-    make = type(sample_personas()[0])
-    return [
-        make(**{f: getattr(p, f) for f in make.__dataclass_fields__} | {"name": uuid4().hex})
-        for p in sample_personas()[:count]
-    ]
+    return [replace(persona, name=uuid4().hex) for persona in sample_personas()[:count]]
 
 
 async def seated(pool: PersonaPool, run_id: RunId, people: list[Persona]) -> list[PersonaKey]:
@@ -172,14 +169,28 @@ async def test_without_redis_the_store_is_unavailable() -> None:
 
 
 async def test_a_run_seats_its_panel_and_leaves_its_ballots_once(
-    store: RedisRunStore, submit: Submit, local_driver: Callable[..., Driver], panel: PersonaPool, small_order: Order
+    store: RedisRunStore,
+    submit: Submit,
+    local_driver: Callable[..., Driver],
+    panel: PersonaPool,
+    small_order: Order,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    told: list[RunId] = []
+    remember = panel.remember
+
+    async def noting(run_id: RunId, ballots: Mapping[PersonaKey, tuple[ScriptId, ...]]) -> None:
+        told.append(run_id)
+        await remember(run_id, ballots)
+
+    monkeypatch.setattr(panel, "remember", noting)
     run_id = await submit(small_order)
     await local_driver().drive(run_id)
     state = await load_state(store, run_id)
     tops = ballots_by_key(state.personas, state.ballots)
     await store._redis.hset(keys.run(run_id), "status", "failed")  # another driver goes over all of it
     await local_driver().drive(run_id)
+    assert told == [run_id, run_id]
     for name, known in (await panel.states(run_id, list(tops))).items():
         assert [ballot.top for ballot in known.past if ballot.run_id == run_id] == [tops[name]]
 

@@ -32,6 +32,8 @@ def test_the_recipe_travels_and_shows_no_password() -> None:
     recipe = PersonasIn("redis://:secret@localhost/0", 600)
     assert pickle.loads(pickle.dumps(recipe)) == recipe  # noqa: S301
     assert "secret" not in repr(recipe)
+    assert recipe.place == PersonasIn("redis://:changed@localhost/0", 600).place
+    assert recipe.place != PersonasIn("redis://:secret@localhost/1", 600).place
 
 
 class Counting(RayPanel):
@@ -39,7 +41,7 @@ class Counting(RayPanel):
 
     def __init__(self, redis_url: str, version: str) -> None:
         super().__init__(PersonasIn(redis_url, 600), version)
-        self.version, self.calls = version, Counter[tuple[int, str]]()
+        self.calls = Counter[tuple[int, str]]()
 
     async def _ask(self, index: int, method: str, *args: object) -> Any:
         self.calls[index, method] += 1
@@ -54,7 +56,7 @@ async def pools(ray_cluster: None, redis_url: str) -> AsyncIterator[Counting]:
     panel.start()
     yield panel
     for index in range(POOLS):
-        ray.kill(ray.get_actor(pool_name(index, panel.version), namespace=NAMESPACE))
+        ray.kill(ray.get_actor(pool_name(index, panel._version), namespace=NAMESPACE))
 
 
 async def test_pools_that_are_killed_know_everything_again(pools: Counting) -> None:
@@ -67,7 +69,7 @@ async def test_pools_that_are_killed_know_everything_again(pools: Counting) -> N
     assert await pools.scored(keys[0], run_id, ScriptId("S01"), 0.5)
     before = await pools.states(run_id, keys)
     for index in range(POOLS):
-        ray.kill(ray.get_actor(pool_name(index, pools.version), namespace=NAMESPACE), no_restart=False)
+        ray.kill(ray.get_actor(pool_name(index, pools._version), namespace=NAMESPACE), no_restart=False)
     assert await pools.states(run_id, keys) == before
     assert [(before[key].persona, before[key].block) for key in keys] == [(v.persona, v.block) for v in voters]
     assert (before[keys[0]].scored, before[keys[0]].past[-1].run_id) == (1, run_id)
