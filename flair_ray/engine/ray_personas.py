@@ -2,8 +2,8 @@
 
 A persona is in the pool that its key names, so a call about many of them is at most one call per pool. Ray restarts a
 pool that dies, blank, and it finds in Redis what it is asked for; callers try again meanwhile, as everything a pool is
-told may be repeated. Named with the version and their
-Redis, so that two versions, or two services, that share a cluster do not use each other's.
+told may be repeated. Named with the version and their Redis, so that two versions, or two services, that share a
+cluster do not use each other's.
 """
 
 from __future__ import annotations
