@@ -164,11 +164,11 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                 )
             if choice.model.provider != OFFLINE:
                 start_limiter(opened.url, __version__)
+            panel = RayPanel(PersonasIn(opened.url, settings.run_ttl_s), __version__)
+            panel.start()
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
             await executor.warm(choice.model, everywhere=address is None)
             rules = driver_settings(settings)
-            panel = RayPanel(PersonasIn(opened.url, settings.run_ttl_s), __version__)
-            panel.start()
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel))
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
