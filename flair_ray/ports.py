@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Usage
 from flair_ray.domain.events import Event, EventDraft
-from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import Purse
+from flair_ray.domain.personas import PersonaKey, PersonaState
 from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
-from flair_ray.domain.work import Done, Skipped
+from flair_ray.domain.work import Done, Skipped, Voter
 
 S_contra = TypeVar("S_contra", contravariant=True)
 I_contra = TypeVar("I_contra", contravariant=True)
@@ -188,6 +189,33 @@ class Flights(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Panel(Protocol):
+    """The memory of every persona. Everything here may be repeated.
+
+    Raises StoreUnavailable, also when the panel of a run has been lost.
+    """
+
+    async def seat(self, run_id: RunId, voters: Sequence[Voter]) -> None:
+        """These personas vote in this run, in these orders."""
+        ...
+
+    async def states(self, run_id: RunId, keys: Sequence[PersonaKey]) -> Mapping[PersonaKey, PersonaState]:
+        """All of these, who were seated in this run."""
+        ...
+
+    async def remember(self, run_id: RunId, ballots: Mapping[PersonaKey, tuple[ScriptId, ...]]) -> None:
+        """How the run's personas voted; once per run."""
+        ...
+
+    async def scored(self, key: PersonaKey, run_id: RunId, script_id: ScriptId, agreement: float) -> bool:
+        """A result has come in, and the persona had predicted it so well, 0 to 1.
+
+        Counted once per run and script: False for the second time, and where its ballot did not rank the script or
+        is not remembered any more.
+        """
+        ...
 
 
 class MapStage(Protocol[S_contra, I_contra, O]):

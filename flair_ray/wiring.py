@@ -152,6 +152,7 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
     """
     from flair_ray.engine.ray_executor import RayExecutor, leave_ray
     from flair_ray.engine.ray_limiter import start_limiter
+    from flair_ray.engine.ray_personas import PersonasIn, RayPanel
 
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
     try:
@@ -163,10 +164,12 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                 )
             if choice.model.provider != OFFLINE:
                 start_limiter(opened.url, __version__)
+            panel = RayPanel(PersonasIn(opened.url, settings.run_ttl_s), __version__)
+            panel.start()
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
             await executor.warm(choice.model, everywhere=address is None)
             rules = driver_settings(settings)
-            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock()))
+            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel))
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
         await asyncio.wait({ray_starts})
@@ -177,11 +180,13 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
 async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     """A host on the cluster, built in its actor. Accounts are those of the node it runs on."""
     from flair_ray.engine.ray_executor import RayExecutor
+    from flair_ray.engine.ray_personas import PersonasIn, RayPanel
     from flair_ray.workbench import worker_tools
 
     store = RedisRunStore(connect(redis_url), settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
-    driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock())
+    panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s), __version__)
+    driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
     return RunHost(store, driver, SystemClock())
 
 

@@ -15,6 +15,7 @@ from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange
+from flair_ray.engine.ray_personas import PersonasIn, open_panel
 from flair_ray.engine.shard import Tools
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
@@ -56,6 +57,7 @@ class _Workbench:
             flights=self._flights,
             limiter_for=self._limiter,
             budget_for=self._budget,
+            panel=open_panel(PersonasIn(self._redis_url, settings.run_ttl_s), __version__, self._redis),
             close=self._close,
         )
 

@@ -24,6 +24,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 hypothesis_settings.register_profile("patient", deadline=None)  # a busy machine is no counterexample
 hypothesis_settings.load_profile("patient")
 
+from flair_ray.actors.persona_pool import PersonaPool  # noqa: E402
 from flair_ray.config import Settings  # noqa: E402
 from flair_ray.data import sample_personas, sample_profiles, sample_videos  # noqa: E402
 from flair_ray.domain.ids import RunId, new_run_id  # noqa: E402
@@ -38,6 +39,7 @@ from flair_ray.flow.in_flight import InFlightLimiter  # noqa: E402
 from flair_ray.ports import Executor, Provider  # noqa: E402
 from flair_ray.providers.offline import OfflineProvider  # noqa: E402
 from flair_ray.stores.embedded import EmbeddedServer  # noqa: E402
+from flair_ray.stores.personas import RedisPersonas  # noqa: E402
 from flair_ray.stores.redis_store import RedisRunStore, connect  # noqa: E402
 from flair_ray.wiring import choose_model, driver_settings  # noqa: E402
 
@@ -81,6 +83,15 @@ async def store(redis_url: str) -> AsyncIterator[RedisRunStore]:
 
 
 @pytest.fixture
+async def panel(redis_url: str) -> AsyncIterator[PersonaPool]:
+    """The persona pool in this process."""
+    redis = connect(redis_url)
+    yield PersonaPool(RedisPersonas(redis, run_ttl_s=600))
+    await redis.aclose()
+    await redis.connection_pool.aclose()
+
+
+@pytest.fixture
 def small_order() -> Order:
     """12 videos, 6 scripts, 7 viewers, the best 3: 28 calls to the offline provider."""
     return Order(
@@ -110,7 +121,7 @@ def submit(store: RedisRunStore, settings: Settings) -> Callable[[Order], Awaita
 
 
 @pytest.fixture
-def local_tools(store: RedisRunStore) -> Callable[..., Tools]:
+def local_tools(store: RedisRunStore, panel: PersonaPool) -> Callable[..., Tools]:
     """What a worker needs, around any provider; the offline one unless told otherwise."""
 
     def make(provider: Provider | None = None) -> Tools:
@@ -123,6 +134,7 @@ def local_tools(store: RedisRunStore) -> Callable[..., Tools]:
             flights=Alone(),
             limiter_for=lambda _: InFlightLimiter(29),
             budget_for=lambda _: None,
+            panel=panel,
             close=store.close,
         )
 
@@ -130,11 +142,11 @@ def local_tools(store: RedisRunStore) -> Callable[..., Tools]:
 
 
 @pytest.fixture
-def make_driver(store: RedisRunStore, settings: Settings) -> Callable[[Executor], Driver]:
+def make_driver(store: RedisRunStore, settings: Settings, panel: PersonaPool) -> Callable[[Executor], Driver]:
     """A driver over any executor."""
 
     def make(executor: Executor) -> Driver:
-        return Driver(store, executor, driver_settings(settings), SystemClock())
+        return Driver(store, executor, driver_settings(settings), SystemClock(), panel)
 
     return make
 

@@ -23,3 +23,5 @@ class Ballot:
     """Which of the balanced orders that was."""
     reaction: str = ""
     """One line in the viewer's words, written before voting."""
+    record: float | None = None
+    """How well this viewer had predicted results by then, 0 to 1; None while nothing is known."""

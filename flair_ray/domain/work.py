@@ -52,6 +52,8 @@ class Voter:
 
     persona: Persona
     block: int
+    record: float | None = None
+    """How well it has predicted results so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,13 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flair_ray.domain.events import EventDraft, EventName, Json
 from flair_ray.domain.ids import ItemId, RunId
+from flair_ray.domain.personas import Seat, ballots_by_key, persona_key
 from flair_ray.domain.runs import RunSnapshot, RunStatus
-from flair_ray.domain.work import Done, Skipped
+from flair_ray.domain.work import Done, Skipped, Voter, Work
 from flair_ray.engine.loading import Outcomes, keep_outputs, load_state
 from flair_ray.engine.plan import PLAN, MapStep, Step
 from flair_ray.engine.round import Round, needed
@@ -43,7 +45,7 @@ from flair_ray.errors import (
     StageFailed,
     StoreUnavailable,
 )
-from flair_ray.ports import Clock, Executor, Lease, Lost, RunStore, StageJob
+from flair_ray.ports import Clock, Executor, Lease, Lost, Panel, RunStore, StageJob
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +72,14 @@ class DriverSettings:
 class Driver:
     """Drives runs, one ``drive`` call each; holds no state between calls."""
 
-    def __init__(self, store: RunStore, executor: Executor, settings: DriverSettings, clock: Clock) -> None:
+    def __init__(
+        self, store: RunStore, executor: Executor, settings: DriverSettings, clock: Clock, panel: Panel
+    ) -> None:
         self._store = store
         self._executor = executor
         self._settings = settings
         self._clock = clock
+        self._panel = panel
 
     async def drive(self, run_id: RunId, *, patient: bool = True, fail_outdated: bool = False) -> RunStatus:
         """Take the run to its end and return how it ended; a run that has completed is left as it is.
@@ -139,6 +144,8 @@ class Driver:
                 for step in PLAN:
                     if not state.has(step.name):
                         await self._do(step, state, lease, late, retry_skipped=before.status is RunStatus.FAILED)
+                    if isinstance(step, MapStep) and step.seated and state.ballots:
+                        await self._panel.remember(lease.run_id, ballots_by_key(state.personas, state.ballots))
             draft = EventDraft(EventName.PIPELINE_COMPLETE, {"run_id": lease.run_id, "result_count": len(state.finals)})
             code = BudgetSpent.exit_code if state.out_of_budget else 0
             await self._store.finish(lease, RunStatus.COMPLETED, draft, exit_code=code)
@@ -185,7 +192,7 @@ class Driver:
             fingerprint=spec.fingerprint,
             stage=step.name,
             shared=work.shared,
-            items=work.items,
+            items=await self._seated(lease.run_id, work) if step.seated else work.items,
             total=len(work.items),
             model=spec.model,
             limits=spec.limits,
@@ -201,6 +208,12 @@ class Driver:
         frozen = await self._complete(step, state, lease, used)
         if list(frozen) != used:  # an earlier driver froze this stage: what it decided stands
             keep_outputs(state, step, work, outcomes, frozen)
+
+    async def _seated(self, run_id: RunId, work: Work[Any, Voter]) -> tuple[tuple[ItemId, Seat], ...]:
+        """The voters take their seats in the persona pool; only their names travel to the workers."""
+        if work.items:
+            await self._panel.seat(run_id, [voter for _, voter in work.items])
+        return tuple((item_id, Seat(persona_key(voter.persona))) for item_id, voter in work.items)
 
     async def _fill(self, job: StageJob, need: int, late: AsyncExitStack, *, retry_skipped: bool) -> Outcomes:
         """Outcomes of every item, or of as many as ``need`` after a grace, running those that have none."""

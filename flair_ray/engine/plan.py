@@ -35,6 +35,8 @@ class MapStep:
     tells: Tells = _nothing
     quorum: bool = True
     """Whether the stage may move on without its stragglers."""
+    seated: bool = False
+    """Whether its items are voters, whose states the persona pool holds."""
     stand_in: Callable[[Any, str], object] | None = None
     """What takes the place of an item's output when it is skipped, from the item and the reason. Without
     one the item is left out, and too many left out fail the stage."""
@@ -94,6 +96,7 @@ PLAN: tuple[Step, ...] = (
     MapStep(
         s4_vote.Vote(),
         lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed),
+        seated=True,
     ),
     ReduceStep(
         StageName.S5,

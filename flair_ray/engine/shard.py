@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,8 +25,9 @@ from pydantic import ValidationError
 from flair_ray.domain.calls import CallTally
 from flair_ray.domain.codec import encode
 from flair_ray.domain.ids import ItemId, digest
+from flair_ray.domain.personas import Seat, track_record
 from flair_ray.domain.runs import ModelChoice
-from flair_ray.domain.work import Done, Skipped
+from flair_ray.domain.work import Done, Skipped, Voter
 from flair_ray.engine.asking import Asker, Patience, Verdict
 from flair_ray.engine.plan import MAP_STAGES
 from flair_ray.errors import InvalidAnswer
@@ -40,6 +41,7 @@ from flair_ray.ports import (
     Flights,
     Limiter,
     MapStage,
+    Panel,
     Provider,
     RunStore,
     Settled,
@@ -60,6 +62,7 @@ class Tools:
     flights: Flights
     limiter_for: Callable[[StageJob], Limiter]
     budget_for: Callable[[StageJob], Budget | None]
+    panel: Panel
     close: Callable[[], Awaitable[None]]
     """All of these but the providers."""
 
@@ -86,7 +89,8 @@ async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered | O
         hedger,
     )
     yield OnDuty(tools.flights.owner)
-    tasks = [asyncio.create_task(_Item(job, item_id, item, tools).done(asker)) for item_id, item in job.items]
+    items = await _with_voters(job, tools.panel)
+    tasks = [asyncio.create_task(_Item(job, item_id, item, tools).done(asker)) for item_id, item in items]
     watching = [asyncio.create_task(hedger.watch())] if hedger else []
     try:
         for finished in asyncio.as_completed(tasks):
@@ -95,6 +99,16 @@ async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered | O
         for task in (*tasks, *watching):
             task.cancel()
         await asyncio.gather(*tasks, *watching, return_exceptions=True)
+
+
+async def _with_voters(job: StageJob, panel: Panel) -> Sequence[tuple[ItemId, object]]:
+    """The job's items, where seats have become voters: one question to the pool for all of them."""
+    seats = [(item_id, item.key) for item_id, item in job.items if isinstance(item, Seat)]
+    if not seats:
+        return job.items
+    states = await panel.states(job.run_id, [key for _, key in seats])
+    voters = [(item_id, states[key]) for item_id, key in seats]
+    return [(item_id, Voter(state.persona, state.block, track_record(state))) for item_id, state in voters]
 
 
 class _Item:

@@ -104,6 +104,7 @@ class Vote:
             order=tuple(shared.scripts[i].script_id for i in shared.orders[item.block]),
             block=item.block,
             reaction=answer.reaction,
+            record=item.record,
         )
 
     def started(self, item: Voter) -> EventDraft:

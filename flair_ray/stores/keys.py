@@ -99,6 +99,17 @@ def gone(owner_name: str) -> str:
     return f"{ROOT}:gone:{owner_name}"
 
 
+def persona(key: str) -> str:
+    """Hash: profile (JSON), past ballots (JSON), and scored and agreed, how many results have come in and the sum of
+    how well it predicted them. Kept ten times as long as a run."""
+    return f"{ROOT}:persona:{key}"
+
+
+def seats(run_id: RunId) -> str:
+    """Hash persona key → which of the run's balanced orders it is shown."""
+    return f"{run(run_id)}:seats"
+
+
 def permits(account: str) -> str:
     """Sorted set permit id → expiry in ms: the calls that one provider account has in flight."""
     return f"{ROOT}:account:{account}:permits"

@@ -25,6 +25,8 @@ NAMES = (
     "reserve",
     "settle",
     "permits",
+    "remember",
+    "score",
 )
 
 

@@ -147,12 +147,14 @@ async def test_answers_of_other_prompts_are_not_mixed_in(
 ) -> None:
     run_id = await submit(small_order)
     rules = replace(driver_settings(settings), fingerprint_of="of-another-version")
+    tools = local_tools()
     with pytest.raises(RunConflict, match="begun with other prompts"):
-        await Driver(store, LocalExecutor(local_tools()), rules, SystemClock()).drive(run_id)
+        await Driver(store, LocalExecutor(tools), rules, SystemClock(), tools.panel).drive(run_id)
 
 
 DRIVE_AND_STALL = """
 import asyncio, sys
+from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.config import Settings
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.driver import Driver
@@ -162,6 +164,7 @@ from flair_ray.flow.alone import Alone
 from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.flow.clock import SystemClock
 from flair_ray.providers.offline import OfflineProvider
+from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.wiring import choose_model, driver_settings
 
@@ -176,11 +179,12 @@ class Stalls(OfflineProvider):
 async def main(url, run_id):
     store, provider = RedisRunStore(connect(url), 600), Stalls()
     rules = driver_settings(Settings(lease_ttl_s=0.5))
+    panel = PersonaPool(RedisPersonas(connect(url), 600))
     tools = Tools(
         lambda _: provider, store, Patience(20, 60, 3), SystemClock(), Alone(),
-        lambda _: InFlightLimiter(29), lambda _: None, store.close,
+        lambda _: InFlightLimiter(29), lambda _: None, panel, store.close,
     )
-    await Driver(store, LocalExecutor(tools), rules, SystemClock()).drive(run_id)
+    await Driver(store, LocalExecutor(tools), rules, SystemClock(), panel).drive(run_id)
 
 asyncio.run(main(*sys.argv[1:]))
 """

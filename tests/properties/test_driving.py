@@ -135,7 +135,7 @@ async def test_a_run_ends_the_same_however_often_its_driver_dies(
     async def drive(run_id: RunId, death: Death | None) -> RunStatus | None:
         mortal = Mortal(store, death)
         executor = LocalExecutor(replace(tools, store=mortal))  # type: ignore[arg-type]  # it passes everything on
-        driver = Driver(mortal, executor, rules, SystemClock())  # type: ignore[arg-type]
+        driver = Driver(mortal, executor, rules, SystemClock(), tools.panel)  # type: ignore[arg-type]
         mortal.victim = asyncio.create_task(driver.drive(run_id))
         await asyncio.wait({mortal.victim})
         await store._redis.delete(keys.lease(run_id))  # as if its time were over

@@ -92,7 +92,7 @@ async def test_a_run_over_tls_with_a_password(
         run_id = new_run_id()
         spec, inputs = prepare(small_order, settings)
         await opened.store.create(run_id, spec, inputs, first_event(run_id, spec))
-        driver = Driver(opened.store, LocalExecutor(tools), rules, SystemClock())
+        driver = Driver(opened.store, LocalExecutor(tools), rules, SystemClock(), tools.panel)
         assert await driver.drive(run_id) is RunStatus.COMPLETED
         await tools.store.close()
     assert not (tmp_path / "redis").exists(), "an embedded server was started beside the one that was named"

@@ -1,0 +1,65 @@
+"""What is remembered of a persona from one run to the next, and its seat in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NewType
+
+from flair_ray.domain.ballots import Ballot
+from flair_ray.domain.codec import encode
+from flair_ray.domain.ids import RunId, ScriptId, digest
+from flair_ray.domain.people import Persona
+
+PersonaKey = NewType("PersonaKey", str)
+"""Whose memory it is: by content, for the ids in users' own panels repeat."""
+PAST_BALLOTS = 20
+"""Ballots that are remembered of a persona, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One item of S4 as it travels: a worker has the rest from the persona pool."""
+
+    key: PersonaKey
+
+
+@dataclass(frozen=True, slots=True)
+class PastBallot:
+    """How a persona voted in an earlier run."""
+
+    run_id: RunId
+    top: tuple[ScriptId, ...]
+    """Best first."""
+    scored: tuple[ScriptId, ...] = ()
+    """Scripts whose results have come in."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaState:
+    """A persona as it takes its seat in a run."""
+
+    persona: Persona
+    block: int
+    """Which of the run's balanced orders it is shown."""
+    past: tuple[PastBallot, ...] = ()
+    """Oldest first."""
+    scored: int = 0
+    """Results that have come in for scripts it had ranked."""
+    agreed: float = 0.0
+    """The sum of how well it had predicted them, 0 to 1 each."""
+
+
+def persona_key(persona: Persona) -> PersonaKey:
+    return PersonaKey(digest(encode(persona), length=32))
+
+
+def track_record(state: PersonaState) -> float | None:
+    """How well it has predicted so far, on average; None while nothing is known."""
+    return state.agreed / state.scored if state.scored else None
+
+
+def ballots_by_key(personas: Iterable[Persona], ballots: Sequence[Ballot]) -> dict[PersonaKey, tuple[ScriptId, ...]]:
+    """What each persona that has voted put first, second and so on."""
+    keys = {persona.persona_id: persona_key(persona) for persona in personas}
+    return {keys[ballot.persona_id]: ballot.top for ballot in ballots}

@@ -1,0 +1,139 @@
+"""The persona pool on the cluster: a few detached actors, each with its share of the personas, and the way to them.
+
+A persona is in the pool that its key names, so a call about many of them is at most one call per pool. Ray restarts a
+pool that dies, blank, and it finds in Redis what it is asked for; callers try again meanwhile, as everything a pool is
+told may be repeated. Named with the version and their Redis, so that two versions, or two services, that share a
+cluster do not use each other's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+from redis.asyncio import Redis
+
+from flair_ray.actors.persona_pool import PersonaPool
+from flair_ray.domain.ids import RunId, ScriptId, digest
+from flair_ray.domain.personas import PersonaKey, PersonaState, persona_key
+from flair_ray.domain.work import Voter
+from flair_ray.engine.ray_executor import NAMESPACE
+from flair_ray.errors import ClusterUnavailable, FlairError
+from flair_ray.ports import Panel
+from flair_ray.stores.personas import RedisPersonas
+from flair_ray.stores.redis_store import connect
+
+POOLS = 2
+"""One would hold them all; with two, half a panel does not wait for a restart."""
+ATTEMPTS = 120
+AGAIN_S = 0.25
+"""A restart takes a second or two; after ATTEMPTS of these, half a minute, the cluster is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonasIn:
+    """How to reach them; picklable. The address may carry a password: it is not shown."""
+
+    redis_url: str
+    run_ttl_s: int
+
+    @property
+    def place(self) -> str:
+        """Which Redis, without a word of its password."""
+        where = urlsplit(self.redis_url)
+        return digest(where.hostname or "", str(where.port), where.path, length=8)
+
+    def __call__(self) -> RedisPersonas:
+        return RedisPersonas(connect(self.redis_url), self.run_ttl_s)
+
+    def __repr__(self) -> str:
+        return "PersonasIn(…)"
+
+
+class PersonaPoolActor(PersonaPool):
+    """A PersonaPool whose Redis client belongs to the actor's event loop."""
+
+    async def __init__(self, personas: PersonasIn) -> None:  # type: ignore[misc]  # Ray awaits it
+        super().__init__(personas())
+
+
+class RayPanel:
+    """See ``flair_ray.ports.Panel``. Raises ClusterUnavailable when a pool does not come back."""
+
+    def __init__(self, personas: PersonasIn, version: str) -> None:
+        self._personas = personas
+        self._version = f"{version}-{personas.place}"
+
+    def start(self) -> None:
+        """Have the pools made before they are needed; returns at once."""
+        for index in range(POOLS):
+            self._pool(index)
+
+    async def seat(self, run_id: RunId, voters: Sequence[Voter]) -> None:
+        by_key = {persona_key(voter.persona): voter for voter in voters}
+        shares = _dealt(by_key)
+        await asyncio.gather(*(self._ask(i, "seat", run_id, [by_key[k] for k in ks]) for i, ks in shares.items()))
+
+    async def states(self, run_id: RunId, keys: Sequence[PersonaKey]) -> dict[PersonaKey, PersonaState]:
+        found = await asyncio.gather(*(self._ask(i, "states", run_id, ks) for i, ks in _dealt(keys).items()))
+        return {key: state for states in found for key, state in states.items()}
+
+    async def remember(self, run_id: RunId, ballots: Mapping[PersonaKey, tuple[ScriptId, ...]]) -> None:
+        shares = _dealt(ballots)
+        await asyncio.gather(
+            *(self._ask(i, "remember", run_id, {key: ballots[key] for key in ks}) for i, ks in shares.items())
+        )
+
+    async def scored(self, key: PersonaKey, run_id: RunId, script_id: ScriptId, agreement: float) -> bool:
+        return bool(await self._ask(_home(key), "scored", key, run_id, script_id, agreement))
+
+    async def _ask(self, index: int, method: str, *args: object) -> Any:
+        for _ in range(ATTEMPTS):
+            try:
+                return await getattr(self._pool(index), method).remote(*args)
+            except RayTaskError as err:
+                if isinstance(err.cause, FlairError):
+                    raise err.cause from None
+                raise
+            except RayActorError:  # died or out of reach: it is restarted, or made anew
+                await asyncio.sleep(AGAIN_S)
+        raise ClusterUnavailable(f"The persona pool {index} has not come back. Is the cluster healthy?")
+
+    def _pool(self, index: int) -> Any:
+        actor = ray.remote(PersonaPoolActor).options(
+            name=pool_name(index, self._version),
+            namespace=NAMESPACE,
+            get_if_exists=True,
+            lifetime="detached",
+            max_restarts=-1,
+            num_cpus=0,
+            max_concurrency=100,
+        )
+        return actor.remote(self._personas)
+
+
+def open_panel(personas: PersonasIn, version: str, redis: Redis) -> Panel:
+    """The cluster's pools; without Ray one in this process, on the client it has."""
+    if ray.is_initialized():
+        return RayPanel(personas, version)
+    return PersonaPool(RedisPersonas(redis, personas.run_ttl_s))
+
+
+def pool_name(index: int, version: str) -> str:
+    return f"persona-pool-{index}-{version}"
+
+
+def _home(key: PersonaKey) -> int:
+    return int(key[:8], 16) % POOLS
+
+
+def _dealt(keys: Iterable[PersonaKey]) -> dict[int, list[PersonaKey]]:
+    shares: dict[int, list[PersonaKey]] = {}
+    for key in keys:
+        shares.setdefault(_home(key), []).append(key)
+    return shares
