@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     cache_ttl_s: int = Field(
         30 * 86_400, gt=0, description="How long the analysis of a video is kept for other runs, seconds."
     )
+    persona_pools: int = Field(
+        2, ge=1, le=64, description="Actors that hold the personas; the same for everybody who shares a Redis."
+    )
     max_in_flight: int | None = Field(
         None, ge=1, description="Calls in flight at once, for every provider without a limit of its own."
     )

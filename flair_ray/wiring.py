@@ -154,6 +154,8 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
     from flair_ray.engine.ray_limiter import start_limiter
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
 
+    if address is None:  # one machine: a second pool would be one more process to start
+        settings = settings.model_copy(update={"persona_pools": 1})
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
     try:
         async with open_store(settings) as opened:
@@ -164,10 +166,10 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                 )
             if choice.model.provider != OFFLINE:
                 start_limiter(opened.url, __version__)
-            panel = RayPanel(PersonasIn(opened.url, settings.run_ttl_s), __version__)
-            panel.start()
+            panel = RayPanel(PersonasIn(opened.url, settings.run_ttl_s, settings.persona_pools), __version__)
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
             await executor.warm(choice.model, everywhere=address is None)
+            panel.start()  # needed in the fourth stage: it must not keep the first one waiting
             rules = driver_settings(settings)
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel))
     finally:
@@ -185,7 +187,7 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
 
     store = RedisRunStore(connect(redis_url), settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
-    panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s), __version__)
+    panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), __version__)
     driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
     return RunHost(store, driver, SystemClock())
 

@@ -57,7 +57,9 @@ class _Workbench:
             flights=self._flights,
             limiter_for=self._limiter,
             budget_for=self._budget,
-            panel=open_panel(PersonasIn(self._redis_url, settings.run_ttl_s), __version__, self._redis),
+            panel=open_panel(
+                PersonasIn(self._redis_url, settings.run_ttl_s, settings.persona_pools), __version__, self._redis
+            ),
             close=self._close,
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import ray
@@ -124,8 +124,13 @@ def limiter_name(version: str) -> str:
     return f"rate-limiter-{version}"
 
 
+@cache
+def _limiter_class() -> Any:
+    return ray.remote(RateLimiterActor)  # once: Ray keeps what it has read of a class, each time it is asked
+
+
 def _limiter_actor(accounts: Callable[[], OpenPermits], version: str) -> Any:
-    actor = ray.remote(RateLimiterActor).options(
+    actor = _limiter_class().options(
         name=limiter_name(version),
         namespace=NAMESPACE,
         get_if_exists=True,

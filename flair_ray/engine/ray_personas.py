@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,8 +29,6 @@ from flair_ray.ports import Panel
 from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import connect
 
-POOLS = 2
-"""One would hold them all; with two, half a panel does not wait for a restart."""
 ATTEMPTS = 120
 AGAIN_S = 0.25
 """A restart takes a second or two; after ATTEMPTS of these, half a minute, the cluster is broken."""
@@ -41,6 +40,8 @@ class PersonasIn:
 
     redis_url: str
     run_ttl_s: int
+    pools: int
+    """Everybody who shares a Redis must say the same number: it decides where a persona is."""
 
     @property
     def place(self) -> str:
@@ -68,29 +69,30 @@ class RayPanel:
     def __init__(self, personas: PersonasIn, version: str) -> None:
         self._personas = personas
         self._version = f"{version}-{personas.place}"
+        self._pools: dict[int, Any] = {}
 
     def start(self) -> None:
         """Have the pools made before they are needed; returns at once."""
-        for index in range(POOLS):
+        for index in range(self._personas.pools):
             self._pool(index)
 
     async def seat(self, run_id: RunId, voters: Sequence[Voter]) -> None:
         by_key = {persona_key(voter.persona): voter for voter in voters}
-        shares = _dealt(by_key)
+        shares = self._dealt(by_key)
         await asyncio.gather(*(self._ask(i, "seat", run_id, [by_key[k] for k in ks]) for i, ks in shares.items()))
 
     async def states(self, run_id: RunId, keys: Sequence[PersonaKey]) -> dict[PersonaKey, PersonaState]:
-        found = await asyncio.gather(*(self._ask(i, "states", run_id, ks) for i, ks in _dealt(keys).items()))
+        found = await asyncio.gather(*(self._ask(i, "states", run_id, ks) for i, ks in self._dealt(keys).items()))
         return {key: state for states in found for key, state in states.items()}
 
     async def remember(self, run_id: RunId, ballots: Mapping[PersonaKey, tuple[ScriptId, ...]]) -> None:
-        shares = _dealt(ballots)
+        shares = self._dealt(ballots)
         await asyncio.gather(
             *(self._ask(i, "remember", run_id, {key: ballots[key] for key in ks}) for i, ks in shares.items())
         )
 
     async def scored(self, key: PersonaKey, run_id: RunId, script_id: ScriptId, agreement: float) -> bool:
-        return bool(await self._ask(_home(key), "scored", key, run_id, script_id, agreement))
+        return bool(await self._ask(self._home(key), "scored", key, run_id, script_id, agreement))
 
     async def _ask(self, index: int, method: str, *args: object) -> Any:
         for _ in range(ATTEMPTS):
@@ -101,11 +103,17 @@ class RayPanel:
                     raise err.cause from None
                 raise
             except RayActorError:  # died or out of reach: it is restarted, or made anew
+                self._pools.pop(index, None)
                 await asyncio.sleep(AGAIN_S)
         raise ClusterUnavailable(f"The persona pool {index} has not come back. Is the cluster healthy?")
 
     def _pool(self, index: int) -> Any:
-        actor = ray.remote(PersonaPoolActor).options(
+        if index not in self._pools:
+            self._pools[index] = self._found(index)
+        return self._pools[index]
+
+    def _found(self, index: int) -> Any:
+        actor = _pool_class().options(
             name=pool_name(index, self._version),
             namespace=NAMESPACE,
             get_if_exists=True,
@@ -115,6 +123,15 @@ class RayPanel:
             max_concurrency=100,
         )
         return actor.remote(self._personas)
+
+    def _home(self, key: PersonaKey) -> int:
+        return int(key[:8], 16) % self._personas.pools
+
+    def _dealt(self, keys: Iterable[PersonaKey]) -> dict[int, list[PersonaKey]]:
+        shares: dict[int, list[PersonaKey]] = {}
+        for key in keys:
+            shares.setdefault(self._home(key), []).append(key)
+        return shares
 
 
 def open_panel(personas: PersonasIn, version: str, redis: Redis) -> Panel:
@@ -128,12 +145,6 @@ def pool_name(index: int, version: str) -> str:
     return f"persona-pool-{index}-{version}"
 
 
-def _home(key: PersonaKey) -> int:
-    return int(key[:8], 16) % POOLS
-
-
-def _dealt(keys: Iterable[PersonaKey]) -> dict[int, list[PersonaKey]]:
-    shares: dict[int, list[PersonaKey]] = {}
-    for key in keys:
-        shares.setdefault(_home(key), []).append(key)
-    return shares
+@cache
+def _pool_class() -> Any:
+    return ray.remote(PersonaPoolActor)  # once: Ray keeps what it has read of a class, each time it is asked

@@ -20,7 +20,7 @@ from flair_ray.engine.driver import Driver
 from flair_ray.engine.loading import load_state
 from flair_ray.engine.order import Order
 from flair_ray.engine.ray_executor import NAMESPACE
-from flair_ray.engine.ray_personas import POOLS, PersonasIn, RayPanel, pool_name
+from flair_ray.engine.ray_personas import PersonasIn, RayPanel, pool_name
 from flair_ray.engine.shard import Tools, run_shard, split
 from flair_ray.errors import StoreUnavailable
 from flair_ray.ports import StageJob
@@ -29,18 +29,18 @@ from flair_ray.stores.redis_store import RedisRunStore
 
 
 def test_the_recipe_travels_and_shows_no_password() -> None:
-    recipe = PersonasIn("redis://:secret@localhost/0", 600)
+    recipe = PersonasIn("redis://:secret@localhost/0", 600, 2)
     assert pickle.loads(pickle.dumps(recipe)) == recipe  # noqa: S301
     assert "secret" not in repr(recipe)
-    assert recipe.place == PersonasIn("redis://:changed@localhost/0", 600).place
-    assert recipe.place != PersonasIn("redis://:secret@localhost/1", 600).place
+    assert recipe.place == PersonasIn("redis://:changed@localhost/0", 600, 2).place
+    assert recipe.place != PersonasIn("redis://:secret@localhost/1", 600, 2).place
 
 
 class Counting(RayPanel):
     """Counts the calls that leave for a pool."""
 
     def __init__(self, redis_url: str, version: str) -> None:
-        super().__init__(PersonasIn(redis_url, 600), version)
+        super().__init__(PersonasIn(redis_url, 600, 2), version)
         self.calls = Counter[tuple[int, str]]()
 
     async def _ask(self, index: int, method: str, *args: object) -> Any:
@@ -55,7 +55,7 @@ async def pools(ray_cluster: None, redis_url: str) -> AsyncIterator[Counting]:
     panel = Counting(redis_url, uuid4().hex[:8])
     panel.start()
     yield panel
-    for index in range(POOLS):
+    for index in range(2):
         ray.kill(ray.get_actor(pool_name(index, panel._version), namespace=NAMESPACE))
 
 
@@ -68,7 +68,7 @@ async def test_pools_that_are_killed_know_everything_again(pools: Counting) -> N
     await pools.remember(run_id, dict.fromkeys(keys, (ScriptId("S02"), ScriptId("S01"))))
     assert await pools.scored(keys[0], run_id, ScriptId("S01"), 0.5)
     before = await pools.states(run_id, keys)
-    for index in range(POOLS):
+    for index in range(2):
         ray.kill(ray.get_actor(pool_name(index, pools._version), namespace=NAMESPACE), no_restart=False)
     assert await pools.states(run_id, keys) == before
     assert [(before[key].persona, before[key].block) for key in keys] == [(v.persona, v.block) for v in voters]
