@@ -59,7 +59,7 @@ async def test_a_kill_costs_what_was_in_flight_and_nothing_else(
     run_id = await rig.submit(store, mock.base_url, victim.sizes, hosted=victim.hosted)
     try:
         async with following(store, run_id) as viewer:
-            async with victim.stage(Scene(rig, store, run_id, stage)) as kill:
+            async with victim.stage(Scene(rig, store, run_id, viewer, stage)) as kill:
                 await viewer.until_share(stage, victim.sizes.of(stage), share)
                 safe = safe_items(viewer.log)
                 await kill()

@@ -26,6 +26,7 @@ from flair_ray.engine.ray_executor import NAMESPACE
 from flair_ray.engine.ray_hosts import run_host_name, run_hosts
 from flair_ray.stores.redis_store import RedisRunStore
 from tests.chaos.drive import FENCED
+from tests.chaos.following import Follower
 from tests.chaos.rig import BY_RESIDENTS, BY_TASKS, IN_FLIGHT, LEASE_S, VERSION, Rig, Sizes
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ class Scene:
     rig: Rig
     store: RedisRunStore
     run_id: RunId
+    viewer: Follower
     stage: StageName
     """In which the victim is to die."""
 
@@ -171,8 +173,7 @@ async def run_host(scene: Scene) -> AsyncIterator[Kill]:
     try:
         await asyncio.gather(*(host.nudge.remote() for host in hosts.values()))
         yield kill
-        while (await scene.store.snapshot(scene.run_id)).status is RunStatus.RUNNING:
-            await asyncio.sleep(0.05)
+        await scene.viewer.until_ended()
     finally:
         for index in hosts:
             ray.kill(ray.get_actor(run_host_name(index, VERSION), namespace=NAMESPACE))
