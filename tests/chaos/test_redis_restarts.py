@@ -39,7 +39,7 @@ class OwnRedis:
         options = f"--bind 127.0.0.1 --port {self._port} --appendonly yes --appendfsync always --save".split()
         command = [str(find_server()), *options, "", "--dir", str(self._folder)]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: ASYNC220  # it returns at once
-        while not await ping(self.url):
+        while not await ping(self.url):  # noqa: ASYNC110  # another process' doing
             await asyncio.sleep(0.02)
 
     def kill(self) -> None:

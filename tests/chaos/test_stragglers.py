@@ -36,7 +36,7 @@ OPTIONS = MockOptions(latency_s=LATENCY_S)
 
 
 def seed_with(slow: range) -> int:
-    """The first whose luck makes so many of the first calls slow: the quorum is then sure to be reached without them."""
+    """The first whose luck makes so many of the first calls slow that the quorum is reached without them."""
     tailed = OPTIONS.changed({"tail": f"0.05:{SLOW_S / LATENCY_S}"})
     for seed in range(1000):
         luck = Luck(seed)

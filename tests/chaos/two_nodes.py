@@ -1,4 +1,6 @@
-"""A cluster of a head and two nodes loses the node that works: ``python -m tests.chaos.two_nodes REDIS_URL STAGE SHARE``.
+"""A cluster of a head and two nodes loses the node that works.
+
+    python -m tests.chaos.two_nodes REDIS_URL STAGE SHARE
 
 A process of its own, because a process has one Ray. The head has no CPUs, so the stage's tasks are on one of the two
 nodes; that one's raylet is killed with everything on it, actors included, and the run has to go on with the other.
