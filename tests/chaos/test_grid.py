@@ -18,7 +18,7 @@ import pytest
 from flair_ray.domain.ids import StageName
 from flair_ray.testing.mock_server import MockServer
 from tests.chaos.following import following
-from tests.chaos.invariants import AtTheKill, check_calls, check_run, safe_items
+from tests.chaos.invariants import check_calls, check_run, safe_items
 from tests.chaos.rig import MAPS, Rig
 from tests.chaos.victims import VICTIMS, Scene
 
@@ -63,9 +63,8 @@ async def test_a_kill_costs_what_was_in_flight_and_nothing_else(
                 await viewer.until_share(stage, victim.sizes.of(stage), share)
                 safe = safe_items(viewer.log)
                 await kill()
-                at_the_kill = AtTheKill(safe, mock.stats()["calls"])
             await viewer.until_ended()
-        await check_run(store, run_id, victim.sizes, viewer.log)
-        check_calls(mock.stats(), victim.sizes, stage, at_the_kill, victim.most)
+        await check_run(store, run_id, victim.sizes, viewer.log, safe)
+        check_calls(mock.stats(), victim.sizes, stage, victim.most)
     finally:
         await store.close()

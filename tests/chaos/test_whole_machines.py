@@ -18,7 +18,7 @@ from flair_ray.stores.embedded import EmbeddedServer, stop_embedded
 from flair_ray.stores.redis_store import RedisRunStore, ping
 from flair_ray.testing.mock_server import MockServer
 from tests.chaos.following import following
-from tests.chaos.invariants import AtTheKill, check_calls, check_run, safe_items
+from tests.chaos.invariants import check_calls, check_run, safe_items
 from tests.chaos.rig import BY_TASKS, IN_FLIGHT, Rig
 from tests.chaos.victims import ROOT
 
@@ -70,7 +70,6 @@ async def test_everything_dies_at_once(home: Path, mock: MockServer, stage: Stag
             for pid in (server, process.pid):
                 psutil.Process(pid).kill()
             await process.wait()
-            at_the_kill = AtTheKill(safe, mock.stats()["calls"])
     await asyncio.to_thread(_end, below)
     resumed = await flair(home, "resume", run_id)
     async with _ended(resumed):
@@ -78,8 +77,8 @@ async def test_everything_dies_at_once(home: Path, mock: MockServer, stage: Stag
     again = EmbeddedServer(home)
     again.open()
     rest = await store.events(run_id, viewer.log[-1].event_id)
-    await check_run(store, run_id, BY_TASKS, viewer.log + rest)
-    check_calls(mock.stats(), BY_TASKS, stage, at_the_kill, IN_FLIGHT)
+    await check_run(store, run_id, BY_TASKS, viewer.log + rest, safe)
+    check_calls(mock.stats(), BY_TASKS, stage, IN_FLIGHT)
     await store.close()
     again.close()
 
