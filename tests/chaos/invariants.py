@@ -23,7 +23,7 @@ async def check_run(
 ) -> None:
     """Complete, counted right, told once and in order.
 
-    ``told`` is what a viewer saw live, ``safe`` what was recorded at the kill. The tally is what shows that nothing safe
+    ``told`` is what a viewer saw live, ``safe`` what was recorded at the kill. The tally shows that nothing safe
     was asked again: a call counts when its answer is recorded, also when the item has one already, and a call that died
     with its worker never does. So it is exactly the number of items.
     """
