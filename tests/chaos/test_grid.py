@@ -49,7 +49,7 @@ def cells() -> list[object]:
     ]
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("name", "stage", "share"), cells())
 async def test_a_kill_costs_what_was_in_flight_and_nothing_else(
     our_ray: None, rig: Rig, mock: MockServer, name: str, stage: StageName, share: float
