@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 MODEL := $(VENV)/.model
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check fmt bench constraints docs pictures clean
+.PHONY: help run test test-all chaos check fmt bench constraints docs pictures clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: check ## Lint, types, layers and tests: Python only, under 8 minutes
 
 test-all: $(MODEL) test ## Also what needs more: a TLS Redis, a language model; each part says how to get what it lacks
 	$(BIN)/pytest -m long
+
+chaos: $(STAMP) ## Kill things and count: a sample; all of it with `CHAOS=full make chaos`
+	$(BIN)/pytest tests/chaos
 
 check: $(STAMP) ## Format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ in Redis, so what it brought to a limiter that died it brings again. Blank after
 ``epoch`` sends its asks again, and Redis knows what was granted.
 
 Invariants: an ask is queued once, whoever repeats it; what was granted to a desk that did not hear of it is told with
-its next call, or falls to its lease's end; a desk that is not heard of for a minute is forgotten with its asks.
+its next call, or falls to its lease's end; a desk that is not heard of for some seconds is forgotten with its asks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ BATCH = 64
 ELSEWHERE_S = 0.1
 """How often to look while others hold permits: another cluster's settlements are not told to us."""
 LONGEST_WAIT_S = 1.0
-IDLE_S = 60.0
+SILENT_S = 4.0
+"""A desk that waits polls every second. The asks of a dead one must go soon: each that is granted holds a permit for a
+whole lease, and nobody calls. One that was only slow meets a new epoch and asks again."""
+HELD_S = 60.0
 
 
 @dataclass(slots=True)
@@ -184,11 +187,12 @@ class RateLimiter:
         self._held[permit_id] = self._clock.now_s()
 
     def _forget(self) -> None:
-        before_s = self._clock.now_s() - IDLE_S
-        for client in [c for c, desk in self._desks.items() if desk.seen_s < before_s]:
+        now_s = self._clock.now_s()
+        for client in [c for c, desk in self._desks.items() if desk.seen_s < now_s - SILENT_S]:
             for permit_id in self._desks.pop(client).asked:
                 self._queue.withdraw(permit_id)
+                self._desk_of.pop(permit_id, None)
         if len(self._held) > 1000 or not self._desks:
-            self._held = {p: s for p, s in self._held.items() if s >= before_s}
+            self._held = {p: s for p, s in self._held.items() if s >= now_s - HELD_S}
         if not self._desks:
             self._desk_of.clear()
