@@ -2,6 +2,11 @@
 
 A listener is told when something was published on one of its channels, and also when it may have missed something:
 after the connection was lost and made again. A wake-up is a reason to look, never the news itself.
+
+One task lives as long as the process: it connects, subscribes to what is listened to, hears, and begins anew when
+anything of that fails. Listeners only say what they want, so that none depends on another's command, and leaving takes
+no await that a cancel could interrupt. A server that cannot be reached costs a listener ``CONFIRM_S``, no error:
+whoever looks afterwards learns of it there.
 """
 
 from __future__ import annotations
@@ -15,21 +20,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
-from flair_ray.errors import StoreUnavailable
-from flair_ray.stores.redis_store import translated
 
 log = logging.getLogger(__name__)
 
 RECONNECT_S = 0.2
+CONFIRM_S = 1.0
 
 
 @dataclass(slots=True)
 class _Channel:
-    """Who listens to a channel, and whether the server knows that we do."""
+    """Who listens to a channel, whether the server was asked for it, and whether it ever said yes."""
 
     listeners: set[asyncio.Event] = field(default_factory=set)
+    asked: bool = False
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -38,81 +41,81 @@ class Ears:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._pubsub: Any = None
         self._channels: dict[str, _Channel] = {}
-        self._hearing: asyncio.Task[None] | None = None
-        self._talking = asyncio.Lock()  # what is sent to the server is sent in the order in which it was decided
+        self._touched: set[str] = set()
+        self._changed = asyncio.Event()
+        self._living: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def listening(self, *channels: str) -> AsyncIterator[asyncio.Event]:
+    async def listening(self, *names: str) -> AsyncIterator[asyncio.Event]:
         """An event that is set by news on any of the channels; when this is entered, nothing later is missed."""
         woken = asyncio.Event()
-        new = [name for name in channels if name not in self._channels]
-        heard = [self._channels.setdefault(name, _Channel()) for name in channels]
-        for channel in heard:
+        channels = [self._channels.setdefault(name, _Channel()) for name in names]
+        for channel in channels:
             channel.listeners.add(woken)
+        self._touch(*names)
+        if self._living is None or self._living.done():
+            self._living = asyncio.create_task(self._live())
         try:
-            if new:
-                await self._subscribe(new)
-            for channel in heard:
-                await channel.confirmed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CONFIRM_S):
+                    for channel in channels:
+                        await channel.confirmed.wait()
+            woken.clear()
             yield woken
         finally:
-            for channel in heard:
+            for channel in channels:
                 channel.listeners.discard(woken)
-            await self._forget(channels)
+            self._touch(*names)
 
     async def close(self) -> None:
-        if self._hearing:
-            self._hearing.cancel()
-            await asyncio.gather(self._hearing, return_exceptions=True)
-        if self._pubsub:
-            await self._pubsub.aclose()
+        if self._living:
+            self._living.cancel()
+            await asyncio.gather(self._living, return_exceptions=True)
         await self._redis.aclose()
         await self._redis.connection_pool.aclose()
 
-    async def _subscribe(self, names: list[str]) -> None:
-        try:
-            async with self._talking, translated():
-                if self._pubsub is None:
-                    self._pubsub = self._redis.pubsub()
-                await self._pubsub.subscribe(*names)
-                if self._hearing is None:
-                    self._hearing = asyncio.create_task(self._hear())
-        except StoreUnavailable:
-            self._wake_all()  # others may wait for this very subscription
-            raise
+    def _touch(self, *names: str) -> None:
+        self._touched.update(names)
+        self._changed.set()
 
-    async def _forget(self, names: tuple[str, ...]) -> None:
-        """Leave the channels where nobody listens any more."""
-        async with self._talking:
-            idle = [name for name in names if name in self._channels and not self._channels[name].listeners]
+    async def _live(self) -> None:
+        while True:
+            for channel in self._channels.values():
+                channel.asked = False
+            self._touch(*self._channels)
+            try:
+                async with self._redis.pubsub() as pubsub, asyncio.TaskGroup() as both:
+                    await pubsub.connect()
+                    both.create_task(self._talk(pubsub))
+                    both.create_task(self._hear(pubsub))
+            except* Exception as lost:  # whatever it was: those who wait depend on the next connection
+                log.info("lost the channel for news", extra={"error": type(lost.exceptions[0]).__name__})
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _talk(self, pubsub: Any) -> None:
+        """Subscribe where somebody has begun to listen, leave where nobody does any more."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            names, self._touched = self._touched, set()
+            known = [(name, self._channels[name]) for name in names if name in self._channels]
+            idle = [name for name, channel in known if not channel.listeners]
+            new = [name for name, channel in known if channel.listeners and not channel.asked]
             for name in idle:
                 del self._channels[name]
-            if idle and self._pubsub:
-                with contextlib.suppress(RedisError, OSError):
-                    await self._pubsub.unsubscribe(*idle)
+            for name in new:
+                self._channels[name].asked = True
+            if idle:
+                await pubsub.unsubscribe(*idle)
+            if new:
+                await pubsub.subscribe(*new)
 
-    async def _hear(self) -> None:
+    async def _hear(self, pubsub: Any) -> None:
         while True:
-            try:
-                message = await self._pubsub.get_message(timeout=None)
-            except (RedisError, OSError) as err:
-                log.warning("lost the channel for news", extra={"error": type(err).__name__})
-                self._wake_all()
-                await asyncio.sleep(RECONNECT_S)
-                continue
+            message = await pubsub.get_message(timeout=None)
             channel = self._channels.get(message["channel"]) if message else None
-            if channel and message["type"] == "subscribe" and not channel.confirmed.is_set():
+            if channel and message["type"] in ("message", "subscribe"):  # subscribed again: after a lost connection
                 channel.confirmed.set()
-            elif channel and message["type"] in ("message", "subscribe"):  # subscribed again: after a lost connection
-                self._wake(channel)
-
-    def _wake_all(self) -> None:
-        for channel in self._channels.values():
-            channel.confirmed.set()  # whoever waits for that would wait in vain
-            self._wake(channel)
-
-    def _wake(self, channel: _Channel) -> None:
-        for listener in channel.listeners:
-            listener.set()
+                for listener in channel.listeners:
+                    listener.set()

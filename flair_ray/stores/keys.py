@@ -75,7 +75,7 @@ def hosted_runs() -> str:
 
 
 def claim(key: str) -> str:
-    """String with the owner who is at work on this question; deleted with the answer."""
+    """String OWNER:number, who is at work on this question and by which of its claims; deleted with the answer."""
     return f"{ROOT}:claim:{key}"
 
 

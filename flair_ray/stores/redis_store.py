@@ -75,8 +75,9 @@ def connect(url: str) -> Redis:
 
 
 def listener(url: str) -> Redis:
-    """A client for a connection that mostly waits: it has no timeout."""
-    return Redis.from_url(url, decode_responses=True, socket_connect_timeout=SOCKET_TIMEOUT_S)
+    """A client for a connection that mostly waits: no timeout, and no new connection behind the back of its user."""
+    retry = Retry(NoBackoff(), 0, supported_errors=())
+    return Redis.from_url(url, decode_responses=True, socket_connect_timeout=SOCKET_TIMEOUT_S, retry=retry)
 
 
 async def ping(url: str) -> bool:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from flair_ray.domain.calls import CallTally
 from flair_ray.domain.events import EventDraft, EventName
@@ -16,6 +21,7 @@ from flair_ray.domain.ids import ItemId, RunId, StageName
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.domain.work import Done, Skipped
 from flair_ray.engine.order import Order
+from flair_ray.errors import StoreUnavailable
 from flair_ray.ports import Claim, Lead, Settled, Shared, StageJob
 from flair_ray.stores import keys
 from flair_ray.stores.ears import Ears
@@ -172,7 +178,7 @@ async def test_followers_are_woken_and_do_not_ask_again_and_again(
     asked = 0
     decide = there._decided
 
-    async def counted(claims: list[Claim]) -> list[object]:
+    async def counted(claims: list[Any]) -> list[object]:
         nonlocal asked
         asked += len(claims)
         return await decide(claims)  # type: ignore[return-value]
@@ -212,3 +218,147 @@ async def test_a_lost_connection_for_news_costs_no_answer(
     await store._redis.client_kill_filter(_type="pubsub")
     await land(store, job, claim)
     assert await kinds(waiting) == {"Settled": 2}
+
+
+async def test_connections_for_news_that_keep_breaking_cost_no_answer(
+    make_flights: MakeFlights, store: RedisRunStore, job: StageJob
+) -> None:
+    here, there = make_flights(), make_flights()
+    claims = [claim_in(job) for _ in range(40)]
+    raging = True
+
+    async def rage() -> None:
+        while raging:
+            await store._redis.client_kill_filter(_type="pubsub")
+            await asyncio.sleep(0.005)
+
+    async def hand_over(claim: Claim) -> Lead | Shared | Settled:
+        assert await here.turn(claim) == Lead()
+        (waiting,) = ask(there, claim, 1)
+        await asyncio.sleep(0.02)
+        await here.leave(claim, landed=False)
+        return await waiting
+
+    raging_on = asyncio.create_task(rage())
+    assert await asyncio.gather(*map(hand_over, claims)) == [Lead()] * 40
+    raging = False
+    await raging_on
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 4))
+async def test_a_follower_that_is_cancelled_takes_no_other_with_it(
+    make_flights: MakeFlights, job: StageJob, turns: int
+) -> None:
+    """Not even the one whose subscription the others rely on."""
+    here, there = make_flights(), make_flights()
+    claim = claim_in(job)
+    assert await here.turn(claim) == Lead()
+    first, second = ask(there, claim, 2)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0.01)
+    await here.leave(claim, landed=False)
+    assert await asyncio.wait_for(second, 5) == Lead()
+
+
+async def test_a_claim_whose_reply_was_lost_is_granted_again(make_flights: MakeFlights, job: StageJob) -> None:
+    """The client sends it a second time, and must not find a stranger in itself."""
+    flights, other = make_flights(), make_flights()
+    script = flights._lua["claim"]
+
+    async def sent_twice(**command: Any) -> object:
+        await script(**command)
+        return await script(**command)
+
+    flights._lua["claim"] = sent_twice  # type: ignore[assignment]
+    claim = claim_in(job)
+    assert await asyncio.wait_for(flights.turn(claim), 5) == Lead()
+    (waiting,) = ask(other, claim, 1)
+    await flights.leave(claim, landed=False)
+    assert await waiting == Lead()
+
+
+async def test_a_claim_that_could_not_be_ended_is_ended_later(make_flights: MakeFlights, job: StageJob) -> None:
+    """The process lives on and leads others: its lease would protect what it has forgotten."""
+    flights, other = make_flights(lease_s=0.06), make_flights()
+    kept, claim = claim_in(job), claim_in(job)
+    assert [await flights.turn(kept), await flights.turn(claim)] == [Lead()] * 2
+    script = flights._lua["give_up"]
+
+    async def away(**_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    flights._lua["give_up"] = away  # type: ignore[assignment]
+    await flights.leave(claim, landed=False)
+    flights._lua["give_up"] = script
+    assert await asyncio.wait_for(other.turn(claim), 5) == Lead()
+    assert kept.key in flights._leading
+
+
+async def test_whoever_asks_while_redis_is_away_is_told(job: StageJob) -> None:
+    """All of a batch, also where one of them was cancelled."""
+    redis = Redis.from_url("redis://127.0.0.1:1", retry=Retry(NoBackoff(), 0))
+    flights = RedisFlights(redis, Ears(redis))
+    turns = [*ask(flights, claim_in(job), 2), *ask(flights, claim_in(job), 1)]
+    await asyncio.sleep(0)
+    turns[0].cancel()
+    cancelled, *told = await asyncio.gather(*turns, return_exceptions=True)
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert [type(err) for err in told] == [StoreUnavailable] * 2
+    await flights.close()
+
+
+async def test_nothing_runs_on_once_it_is_closed(make_flights: MakeFlights, job: StageJob) -> None:
+    before = asyncio.all_tasks()
+    here, there = make_flights(), make_flights()
+    claim = claim_in(job)
+    assert await here.turn(claim) == Lead()
+    waiting = ask(there, claim, 3)
+    await asyncio.sleep(0.02)
+    last = ask(there, claim, 1)
+    await asyncio.sleep(0)
+    for flights in (here, there):
+        await flights.close()
+    for turn in (*waiting, *last):
+        turn.cancel()
+    await asyncio.wait((*waiting, *last))
+    assert asyncio.all_tasks() == before
+
+
+LEADER = """
+import asyncio, sys
+from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.ports import Claim
+from flair_ray.stores.ears import Ears
+from flair_ray.stores.flights import RedisFlights
+from flair_ray.stores.redis_store import connect, listener
+
+async def lead(url, key, run_id):
+    flights = RedisFlights(connect(url), Ears(listener(url)), lease_s=0.3)
+    print(await flights.turn(Claim(key, RunId(run_id), "f", StageName.S1, ItemId("v"), False)), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(lead(*sys.argv[1:]))
+"""
+
+
+async def test_a_process_that_is_killed_is_replaced_by_exactly_one(
+    make_flights: MakeFlights, store: RedisRunStore, job: StageJob, redis_url: str
+) -> None:
+    claim = claim_in(job)
+    leader = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LEADER, redis_url, claim.key, job.run_id, stdout=asyncio.subprocess.PIPE
+    )
+    assert leader.stdout
+    try:
+        assert await leader.stdout.readline() == b"Lead()\n"
+        waiting = [turn for flights in (make_flights(), make_flights()) for turn in ask(flights, claim, 20)]
+        await asyncio.sleep(0.05)
+        assert not any(turn.done() for turn in waiting)
+    finally:
+        leader.kill()
+        await leader.wait()
+    await leader_among(waiting)
+    await land(store, job, claim)
+    assert await kinds(waiting) == {"Lead": 1, "Settled": 39}
