@@ -135,7 +135,7 @@ async def small() -> list[Row]:
             watching = asyncio.create_task(_peak())
             begun = time.monotonic()
             hosting = asyncio.create_task(RunHost(opened.store, opened.driver, SystemClock()).run())
-            while await opened.store.adoptable(1) or not await _all_ended(opened, runs):
+            while not await _all_ended(opened, runs):  # noqa: ASYNC110  # it is the store that knows
                 await asyncio.sleep(0.5)
             wall = time.monotonic() - begun
             for task in (hosting, watching):
@@ -154,7 +154,10 @@ async def small() -> list[Row]:
 
 
 async def _all_ended(opened: Studio, runs: Sequence[RunId]) -> bool:
-    return all((await opened.store.snapshot(run_id)).status.terminal for run_id in runs[-20:])
+    for run_id in reversed(runs):
+        if not (await opened.store.snapshot(run_id)).status.terminal:
+            return False
+    return True
 
 
 def _ours() -> list[psutil.Process]:

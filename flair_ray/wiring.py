@@ -22,6 +22,7 @@ from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
@@ -165,8 +166,10 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                     f"This cluster has {nodes} nodes, and they need a Redis they can all reach: set FLAIR_REDIS_URL."
                 )
             if choice.model.provider != OFFLINE:
-                start_limiter(opened.url, __version__)
-            panel = RayPanel(PersonasIn(opened.url, settings.run_ttl_s, settings.persona_pools), __version__)
+                start_limiter(opened.url, service_name(opened.url))
+            panel = RayPanel(
+                PersonasIn(opened.url, settings.run_ttl_s, settings.persona_pools), service_name(opened.url)
+            )
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
             await executor.warm(choice.model, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
@@ -187,7 +190,7 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
 
     store = RedisRunStore(connect(redis_url), settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
-    panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), __version__)
+    panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), service_name(redis_url))
     driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
     return RunHost(store, driver, SystemClock())
 
@@ -203,7 +206,7 @@ async def open_hosts(settings: Settings, address: str) -> AsyncIterator[Hosts]:
     async with open_store(settings) as opened:
         await asyncio.to_thread(_start_ray, address)
         try:
-            yield Hosts(opened.store, run_hosts(partial(make_run_host, settings, opened.url), __version__))
+            yield Hosts(opened.store, run_hosts(partial(make_run_host, settings, opened.url), service_name(opened.url)))
         finally:
             await asyncio.to_thread(leave_ray)
 

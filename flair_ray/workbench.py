@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from flair_ray import __version__
 from flair_ray.config import OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.engine.asking import Patience
+from flair_ray.engine.naming import service_name
 from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange
 from flair_ray.engine.ray_personas import PersonasIn, open_panel
 from flair_ray.engine.shard import Tools
@@ -43,6 +43,7 @@ class _Workbench:
     def __init__(self, settings: Settings, redis_url: str, accounts: Accounts) -> None:
         self._settings, self._redis_url, self._accounts = settings, redis_url, accounts
         self._redis = connect(redis_url)
+        self._service = service_name(redis_url)
         self._flights = RedisFlights(self._redis, Ears(listener(redis_url)))
         self._store = RedisRunStore(self._redis, settings.run_ttl_s, settings.cache_ttl_s)
         self._desks: dict[object, PermitDesk] = {}
@@ -58,7 +59,7 @@ class _Workbench:
             limiter_for=self._limiter,
             budget_for=self._budget,
             panel=open_panel(
-                PersonasIn(self._redis_url, settings.run_ttl_s, settings.persona_pools), __version__, self._redis
+                PersonasIn(self._redis_url, settings.run_ttl_s, settings.persona_pools), self._service, self._redis
             ),
             close=self._close,
         )
@@ -72,7 +73,7 @@ class _Workbench:
         account = account_id(job.model, self._account(job.model))
         desk = self._desks.get((account, job.limits))
         if desk is None:
-            way = limiter_exchange(RedisAccounts(self._redis_url), __version__, account, job.limits)
+            way = limiter_exchange(RedisAccounts(self._redis_url), self._service, account, job.limits)
             desk = self._desks[account, job.limits] = PermitDesk(way, LIMITER_GONE, PERMIT_LEASE_S, SystemClock())
         return desk.limiter(job.run_id, job.session_id)
 
@@ -106,6 +107,7 @@ def make_provider(model: ModelChoice, account: Account) -> Provider:
 
             return Gemini(model.model, account.api_key, model.base_url)
         case "local":
+            from flair_ray import __version__
             from flair_ray.engine.ray_model import asker
 
             return Local(asker(model.model, __version__), find_model(model.model))

@@ -13,14 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 from redis.asyncio import Redis
 
 from flair_ray.actors.persona_pool import PersonaPool
-from flair_ray.domain.ids import RunId, ScriptId, digest
+from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.personas import PersonaKey, PersonaState, persona_key
 from flair_ray.domain.work import Voter
 from flair_ray.engine.ray_executor import NAMESPACE
@@ -43,12 +42,6 @@ class PersonasIn:
     pools: int
     """Everybody who shares a Redis must say the same number: it decides where a persona is."""
 
-    @property
-    def place(self) -> str:
-        """Which Redis, without a word of its password."""
-        where = urlsplit(self.redis_url)
-        return digest(where.hostname or "", str(where.port), where.path, length=8)
-
     def __call__(self) -> RedisPersonas:
         return RedisPersonas(connect(self.redis_url), self.run_ttl_s)
 
@@ -68,7 +61,7 @@ class RayPanel:
 
     def __init__(self, personas: PersonasIn, version: str) -> None:
         self._personas = personas
-        self._version = f"{version}-{personas.place}"
+        self._version = version
         self._pools: dict[int, Any] = {}
 
     def start(self) -> None:
