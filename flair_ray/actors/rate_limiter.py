@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from flair_ray.errors import InfrastructureError, LimiterFull
+from flair_ray.errors import ClusterUnavailable, InfrastructureError, LimiterFull
 from flair_ray.flow.fair_queue import FairQueue, Taken
 from flair_ray.ports import Ask, Clock, Permits, Settlement, Turns
 
@@ -104,9 +104,11 @@ class RateLimiter:
         return Turns(desk.epoch, granted)
 
     async def close(self) -> None:
+        """Whoever waits to hear that something is in Redis gets ClusterUnavailable."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        _fail(self._round, ClusterUnavailable("The limiter is shutting down."))
 
     def _bring(
         self, client: str, desk: _Desk, asks: Sequence[Ask], settled: Sequence[Settlement], renewed: Sequence[str]
@@ -150,11 +152,12 @@ class RateLimiter:
         taken = self._queue.take(BATCH)
         try:
             got = await self._permits.exchange([t.ask for t in taken], settled, sorted(renewed))
+        except asyncio.CancelledError:
+            _fail(round_, ClusterUnavailable("The limiter is shutting down."))
+            raise
         except Exception as err:
             self._queue.put_back(t for t in taken if self._is_wanted(t))
-            if round_:
-                round_.set_exception(err)
-                round_.exception()  # whoever brought something may have hung up
+            _fail(round_, err)
             if not isinstance(err, InfrastructureError):
                 raise
             return LONGEST_WAIT_S
@@ -196,3 +199,9 @@ class RateLimiter:
             self._held = {p: s for p, s in self._held.items() if s >= now_s - HELD_S}
         if not self._desks:
             self._desk_of.clear()
+
+
+def _fail(round_: asyncio.Future[None] | None, err: Exception) -> None:
+    if round_ and not round_.done():
+        round_.set_exception(err)
+        round_.exception()  # whoever brought something may have hung up

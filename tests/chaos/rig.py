@@ -25,6 +25,7 @@ from flair_ray.engine.driver import Driver
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.ray_executor import RayExecutor
 from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange
+from flair_ray.engine.ray_personas import PersonasIn, RayPanel
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.shard import Tools
 from flair_ray.flow.clock import SystemClock
@@ -86,7 +87,9 @@ class Rig:
 
     def driver(self, store: RedisRunStore, account: str) -> Driver:
         kit = ToolKit(f"chaos-{account}", partial(short_leased_tools, self.redis_url, account, self.version))
-        return Driver(store, RayExecutor(kit, self.version), driver_settings(settings()), SystemClock())
+        panel = panel_of(self.redis_url, self.version)
+        panel.start()  # there to be killed before it is needed
+        return Driver(store, RayExecutor(kit, self.version), driver_settings(settings()), SystemClock(), panel)
 
     async def host(self) -> RunHost:
         """What a run host's actor builds; all its runs are billed to one account."""
@@ -126,4 +129,13 @@ async def short_leased_tools(redis_url: str, account: str, version: str) -> Tool
     way = limiter_exchange(RedisAccounts(redis_url, LEASE_S), version, account, Limits(max_in_flight=IN_FLIGHT))
     desk = PermitDesk(way, LIMITER_GONE, LEASE_S, SystemClock())
     flights = RedisFlights(connect(redis_url), Ears(listener(redis_url)), LEASE_S)
-    return replace(tools, flights=flights, limiter_for=lambda job: desk.limiter(job.run_id, job.session_id))
+    return replace(
+        tools,
+        flights=flights,
+        limiter_for=lambda job: desk.limiter(job.run_id, job.session_id),
+        panel=panel_of(redis_url, version),
+    )
+
+
+def panel_of(redis_url: str, version: str) -> RayPanel:
+    return RayPanel(PersonasIn(redis_url, RUN_TTL_S, 2), version)

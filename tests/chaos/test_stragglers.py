@@ -17,6 +17,7 @@ from flair_ray.domain.events import Event, EventName
 from flair_ray.domain.ids import StageName, new_run_id
 from flair_ray.domain.runs import Limits, RunStatus
 from flair_ray.engine.driver import Driver
+from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import first_event, prepare
 from flair_ray.engine.ray_executor import RayExecutor
 from flair_ray.engine.ray_worker import ToolKit
@@ -27,7 +28,7 @@ from flair_ray.testing.mock_traffic import Luck
 from flair_ray.wiring import driver_settings
 from flair_ray.workbench import worker_tools
 from tests.chaos.following import Follower, following, recorded
-from tests.chaos.rig import VERSION, Rig, Sizes, order, settings
+from tests.chaos.rig import VERSION, Rig, Sizes, order, panel_of, settings
 
 ITEMS = 200
 SIZES = Sizes(ITEMS, 8, 9, 4)
@@ -76,7 +77,8 @@ async def test_every_call_is_in_the_tally_late_ones_too(our_ray: None, rig: Rig,
         spec, inputs = prepare(wanted, rules)
         await store.create(run_id, spec, inputs, first_event(run_id, spec))
         kit = ToolKit(f"chaos-{run_id}", partial(worker_tools, rules, rig.redis_url, {}))
-        driver = Driver(store, RayExecutor(kit, VERSION), driver_settings(rules), SystemClock())
+        panel = panel_of(rig.redis_url, service_name(rig.redis_url))  # where the product's tools look for it
+        driver = Driver(store, RayExecutor(kit, VERSION), driver_settings(rules), SystemClock(), panel)
         async with following(store, run_id) as viewer:
             driving = asyncio.create_task(driver.drive(run_id))
             await speed_up_later_stages(viewer, server)

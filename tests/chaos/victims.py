@@ -185,5 +185,6 @@ VICTIMS = {
     "worker": Victim(worker),
     "resident": Victim(actors("shard-host-"), sizes=BY_RESIDENTS),
     "limiter": Victim(actors("rate-limiter-"), most=0),
+    "persona pool": Victim(actors("persona-pool-"), most=0),
     "run host": Victim(run_host, hosted=True),
 }

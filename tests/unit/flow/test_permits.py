@@ -53,7 +53,10 @@ class World:
     async def exchange(
         self, client: str, asks: Sequence[Ask], settled: Sequence[Settlement], renewed: Sequence[str], wait_s: float
     ) -> Turns:
-        turns = await self.limiter.exchange(client, asks, settled, renewed, wait_s)
+        try:
+            turns = await self.limiter.exchange(client, asks, settled, renewed, wait_s)
+        except ClusterUnavailable:
+            raise Gone from None  # in this world to be closed is to die
         if self.lose_replies:
             self.lose_replies -= 1
             raise Gone
