@@ -58,7 +58,8 @@ def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Step]:
             except StopAsyncIteration:
                 return
     finally:
-        loop.run_until_complete(_ended(step, deliveries))
+        if not loop.is_running():
+            loop.run_until_complete(_ended(step, deliveries))
 
 
 async def _ended(step: asyncio.Future[Step] | None, deliveries: AsyncGenerator[object, None]) -> None:
@@ -109,7 +110,10 @@ class ShardHost:
 
 def _persistent_loop() -> asyncio.AbstractEventLoop:
     global _loop  # noqa: PLW0603  # one loop per worker process is the point
-    if _loop is None:
+    if _loop is None or _loop.is_running():
+        # A cancel that strikes within uvloop's own code leaves its loop marked as running, and of no use to any later
+        # shard. What was on it is lost with it: leases run out, and the driver asks again for what is not recorded.
+        _tools.clear()
         _loop = asyncio.new_event_loop()
     return _loop
 
