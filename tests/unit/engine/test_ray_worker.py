@@ -20,5 +20,6 @@ def test_the_loop_is_kept_from_shard_to_shard_until_it_is_stuck(monkeypatch: pyt
     assert second is not first
     assert ray_worker._tools == {}  # its clients lived on the loop that is gone
     assert second.run_until_complete(asyncio.sleep(0, "works")) == "works"
+    monkeypatch.undo()
     first.close()
     second.close()
