@@ -7,7 +7,7 @@ had. Nothing here is found by KEYS or SCAN.
 
 from __future__ import annotations
 
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import RunId, StageName, digest
 
 ROOT = "flair"
 
@@ -119,3 +119,18 @@ def books(account: str) -> str:
     """Hash of one account: declared and learned limits, token buckets, and per permit
     p:<id> tokens:granted_ms:place."""
     return f"{ROOT}:account:{account}:books"
+
+
+def feed_waker(name: str) -> str:
+    """Stream of one entry: wakes the reader of one HTTP process when it is to watch another run. Lives a minute."""
+    return f"{ROOT}:feed:{name}"
+
+
+def start(session_id: str, idempotency_key: str) -> str:
+    """String: the run that a start under this key has made, and the digest of what was asked for. Lives a day."""
+    return f"{ROOT}:start:{digest(session_id, idempotency_key, length=32)}"
+
+
+def video_set(video_set_id: str) -> str:
+    """String: uploaded videos as JSON, under their content's digest. Kept as long as a run."""
+    return f"{ROOT}:videos:{video_set_id}"

@@ -1,0 +1,73 @@
+"""The ASGI app: routes, errors as problems, headers. It runs in any server, and knows nothing of Ray.
+
+What it stands on is opened when the server starts it and closed when the server ends it; a request finds it in its
+state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypedDict
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flair_ray.errors import FlairError
+from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise
+from serve_app.routes import ROUTES
+from serve_app.studio import Studio
+
+OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+class _State(TypedDict):
+    studio: Studio
+
+
+def build_asgi(open_studio: OpenStudio) -> ASGIApp:
+    """The app, around whatever ``open_studio`` opens."""
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[_State]:
+        async with open_studio() as studio:
+            yield {"studio": studio}
+
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=life,
+        exception_handlers={
+            FlairError: on_flair_error,
+            ValidationError: on_invalid,
+            HTTPException: on_http_error,
+            Exception: on_surprise,
+        },
+    )
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+class SecurityHeaders:
+    """Sets what an answer has not set itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
