@@ -71,17 +71,16 @@ async def _open(settings: Settings, redis_url: str) -> AsyncIterator[Studio]:
         yield studio
 
 
-def _asgi(settings: Settings, redis_url: str) -> ASGIApp:
-    return build_asgi(partial(_open, settings, redis_url))
-
-
 def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) -> serve.Application:
     """The application; the ASGI app itself is built on each replica."""
+
+    def asgi() -> ASGIApp:  # Serve takes a function without parameters for a builder, and anything else for the app
+        return build_asgi(partial(_open, settings, redis_url))
 
     class Api:
         """Nothing but the app."""
 
-    ingress = serve.ingress(partial(_asgi, settings, redis_url))(Api)
+    ingress = serve.ingress(asgi)(Api)
     deployment = serve.deployment(
         ingress,
         name="api",

@@ -1,14 +1,13 @@
 """The ASGI app: routes, errors as problems, headers. It runs in any server, and knows nothing of Ray.
 
-What it stands on is opened when the server starts it and closed when the server ends it; a request finds it in its
-state.
+What it stands on is opened when the server starts it and closed when the server ends it; a request finds it in the
+app's state.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypedDict
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -30,17 +29,14 @@ SECURITY_HEADERS = {
 }
 
 
-class _State(TypedDict):
-    studio: Studio
-
-
 def build_asgi(open_studio: OpenStudio) -> ASGIApp:
     """The app, around whatever ``open_studio`` opens."""
 
     @asynccontextmanager
-    async def life(_: Starlette) -> AsyncIterator[_State]:
+    async def life(app: Starlette) -> AsyncIterator[None]:
         async with open_studio() as studio:
-            yield {"studio": studio}
+            app.state.studio = studio  # and not in the lifespan's state, which Serve does not hand to requests
+            yield
 
     app = Starlette(
         routes=ROUTES,

@@ -65,8 +65,11 @@ async def results(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    run_id = _run_id(request)
-    await studio_of(request).store.request_cancel(run_id)
+    store, run_id = studio_of(request).store, _run_id(request)
+    status = (await store.snapshot(run_id)).status
+    if status.terminal:
+        raise RunConflict(f"Run {run_id} is {status.value} already; there is nothing to cancel.")
+    await store.request_cancel(run_id)
     return JSONResponse({"run_id": run_id, "status": "cancelling"}, 202)
 
 

@@ -117,7 +117,7 @@ async def open_front(
 
 
 def studio_of(request: Request) -> Studio:
-    studio: Studio = request.state.studio
+    studio: Studio = request.app.state.studio
     return studio
 
 

@@ -32,17 +32,24 @@ async def upload_videos(request: Request) -> Response:
     studio = studio_of(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise HTTPException(415, "Send files, as multipart/form-data.")
-    async with _limited(request, studio.settings.max_upload_bytes).form(max_files=MAX_FILES, max_fields=100) as form:
-        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-        if not files:
-            raise HTTPException(422, "There is no file in this form.")
-        if not any((file.filename or "").lower().endswith(READABLE) for file in files):
-            raise HTTPException(415, f"Files of this kind cannot be read. Readable are {', '.join(READABLE)} files.")
-        found = await asyncio.to_thread(_read, files, studio.settings.max_transcript_bytes)
+    try:
+        async with _limited(request, studio.settings.max_upload_bytes).form(max_files=MAX_FILES) as form:
+            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+            _check_kinds(files)
+            found = await asyncio.to_thread(_read, files, studio.settings.max_transcript_bytes)
+    except HTTPException as err:
+        raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
     if len(found.videos) > studio.settings.max_videos:
         raise InputError(f"{len(found.videos)} videos are more than the limit of {studio.settings.max_videos}.")
     video_set_id = await studio.front.put_videos(found.videos)
     return JSONResponse({"video_set_id": video_set_id, "report": _without_path(found)}, 201)
+
+
+def _check_kinds(files: Sequence[UploadFile]) -> None:
+    if not files:
+        raise HTTPException(422, "There is no file in this form.")
+    if not any((file.filename or "").lower().endswith(READABLE) for file in files):
+        raise HTTPException(415, f"Files of this kind cannot be read. Readable are {', '.join(READABLE)} files.")
 
 
 def _limited(request: Request, most: int) -> Request:
