@@ -29,7 +29,8 @@ class RedisFront:
         """
         value = f"{run_id} {digest(asked)}"
         async with translated():
-            kept = await self._redis.set(keys.start(session_id, key), value, nx=True, get=True, ex=START_TTL_S)
+            place = keys.start(digest(session_id, key, length=32))
+            kept = await self._redis.set(place, value, nx=True, get=True, ex=START_TTL_S)
         first, _, what = str(kept or value).partition(" ")
         if what != digest(asked):
             raise InputError("This Idempotency-Key was used for another body. Use a new one.")

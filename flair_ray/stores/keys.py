@@ -7,7 +7,7 @@ had. Nothing here is found by KEYS or SCAN.
 
 from __future__ import annotations
 
-from flair_ray.domain.ids import RunId, StageName, digest
+from flair_ray.domain.ids import RunId, StageName
 
 ROOT = "flair"
 
@@ -121,14 +121,15 @@ def books(account: str) -> str:
     return f"{ROOT}:account:{account}:books"
 
 
-def feed_waker(name: str) -> str:
+def feed_waker(reader: str) -> str:
     """Stream of one entry: wakes the reader of one HTTP process when it is to watch another run. Lives a minute."""
-    return f"{ROOT}:feed:{name}"
+    return f"{ROOT}:feed:{reader}"
 
 
-def start(session_id: str, idempotency_key: str) -> str:
-    """String: the run that a start under this key has made, and the digest of what was asked for. Lives a day."""
-    return f"{ROOT}:start:{digest(session_id, idempotency_key, length=32)}"
+def start(key: str) -> str:
+    """String: the run that was started under this digest of session and Idempotency-Key, and a digest of what was asked
+    for. Lives a day."""
+    return f"{ROOT}:start:{key}"
 
 
 def video_set(video_set_id: str) -> str:
