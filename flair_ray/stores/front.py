@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from redis.asyncio import Redis
 
 from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.ids import RunId, digest
 from flair_ray.domain.videos import Video
-from flair_ray.errors import InputError
+from flair_ray.errors import InputError, StoreUnavailable
 from flair_ray.stores import keys
 from flair_ray.stores.redis_store import translated
 
 START_TTL_S = 86_400
+PING_S = 2.0
 
 
 class RedisFront:
@@ -53,5 +56,9 @@ class RedisFront:
         return decode(tuple[Video, ...], text)
 
     async def ping(self) -> None:
-        async with translated():
-            await self._redis.ping()
+        """Raises StoreUnavailable within seconds: who asks for health must not wait for all the retries."""
+        try:
+            async with asyncio.timeout(PING_S), translated():
+                await self._redis.ping()
+        except TimeoutError:
+            raise StoreUnavailable("Redis does not answer.") from None
