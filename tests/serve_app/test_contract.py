@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from flair_ray.domain.ids import RunId
+from flair_ray.errors import LeaseLost
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from tests.serve_app.conftest import BODY, PROFILE, LocalHosts
 from tests.serve_app.reading import watch
@@ -186,6 +187,16 @@ async def test_a_run_under_way_is_cancelled_and_deleted(quiet_api: httpx2.AsyncC
     run_id = await started(quiet_api)
     assert (await quiet_api.delete(f"/api/runs/{run_id}")).status_code == 204
     assert (await quiet_api.delete(f"/api/runs/{run_id}")).status_code == 404
+
+
+async def test_a_run_whose_driver_died_is_deleted_when_its_lease_ends(
+    quiet_api: httpx2.AsyncClient, started: Started, store: RedisRunStore
+) -> None:
+    run_id = await started(quiet_api)
+    lease = await store.acquire(RunId(run_id), 0.2)
+    assert (await quiet_api.delete(f"/api/runs/{run_id}")).status_code == 204
+    with pytest.raises(LeaseLost):
+        await store.renew(lease, 1)
 
 
 async def test_what_a_form_is_filled_with(quiet_api: httpx2.AsyncClient) -> None:

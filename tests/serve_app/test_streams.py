@@ -143,6 +143,24 @@ async def test_a_viewer_whose_events_are_not_kept_is_told_where_the_run_stands(
     assert seen[1:] == whole[-5:]
 
 
+async def test_a_lost_connection_to_redis_is_not_noticed(
+    redis_url: str, quiet_api: httpx2.AsyncClient, started: Started, hosts: LocalHosts, store: RedisRunStore
+) -> None:
+    run_id = await started(quiet_api)
+    async with quiet_api.stream("GET", f"/api/pipeline/status/{run_id}") as response:
+        seen = messages(response)
+        got = [await anext(seen)]
+        async with connect(redis_url) as redis:
+            for _ in range(3):
+                await redis.client_kill_filter(_type="normal", skipme=True)
+                await asyncio.sleep(0.05)
+            await redis.connection_pool.aclose()
+        hosts.wake()
+        got += [message async for message in seen]
+    assert got == [event.envelope() for event in await store.events(RunId(run_id))]
+    assert got[-1]["event"] == "pipeline_complete"
+
+
 async def test_many_viewers_are_one_reader(
     redis_url: str, quiet_api: httpx2.AsyncClient, started: Started, hosts: LocalHosts
 ) -> None:
