@@ -11,16 +11,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
-from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise
+from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
 from serve_app.routes import ROUTES
 from serve_app.studio import Studio
 
 OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -48,6 +49,7 @@ def build_asgi(open_studio: OpenStudio) -> ASGIApp:
             Exception: on_surprise,
         },
     )
+    app.add_middleware(SameOriginWrites)
     app.add_middleware(SecurityHeaders)
     return app
 
@@ -67,3 +69,22 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class SameOriginWrites:
+    """Refuses what a page from elsewhere makes a browser send: it could start runs on whoever's machine this is.
+
+    A browser names the page in Origin; programs send none.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and origin.partition("://")[2] != headers.get("host"):
+                app = problem(403, "Pages from other origins may not do this.")
+        await app(scope, receive, send)

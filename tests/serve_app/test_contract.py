@@ -199,6 +199,19 @@ async def test_a_run_whose_driver_died_is_deleted_when_its_lease_ends(
         await store.renew(lease, 1)
 
 
+async def test_a_page_from_elsewhere_starts_nothing(quiet_api: httpx2.AsyncClient) -> None:
+    for origin, status in (
+        ("https://elsewhere.example", 403),
+        ("null", 403),
+        (f"http://{quiet_api.base_url.netloc.decode()}", 200),
+    ):
+        answer = await quiet_api.post("/api/pipeline/start", json=BODY, headers={"Origin": origin})
+        assert answer.status_code == status
+        assert "detail" in answer.json() or status == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in answer.headers
+
+
 async def test_what_a_form_is_filled_with(quiet_api: httpx2.AsyncClient) -> None:
     assert (await quiet_api.get("/api/providers")).json()["reasoning"][0] == "offline"
     prompts = (await quiet_api.get("/api/prompts/preview")).json()
