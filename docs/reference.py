@@ -129,6 +129,8 @@ def keys() -> str:
         "session_id": "SESSION",
         "owner_name": "OWNER",
         "account": "ACCOUNT",
+        "reader": "READER",
+        "video_set_id": "HASH",
     }
     made = [f for _, f in inspect.getmembers(redis_keys, inspect.isfunction) if f.__module__ == redis_keys.__name__]
     made.sort(key=lambda f: inspect.getsourcelines(f)[1])

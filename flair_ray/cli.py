@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 INTERRUPTED = RunInterrupted.exit_code
+LOCALHOST = "127.0.0.1"
 BEGUN_S = time.time() - time.process_time()
 """When the command began: until here it has only been importing, which is all CPU time."""
 app = typer.Typer(
@@ -260,10 +261,33 @@ def down(as_json: Json = False, address: Address = None) -> None:
     _print({"stopped": stopped}, as_json, f"Stopped: {', '.join(stopped) or 'nothing was running'}.")
 
 
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="The address to listen on. There is no sign-in: keep it local.")
+    ] = LOCALHOST,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
+) -> None:
+    """Serve the pipeline over HTTP, on Ray Serve with its dashboard, until Ctrl-C; then runs wait for the next time."""
+    from serve_app.serving import serving
+
+    settings = _settings()
+
+    async def work() -> None:
+        with redirect_stdout(sys.stderr):
+            async with serving(settings, host, port) as served:
+                _heed_sigterm()  # again: Ray has put its own handler in place, which aborts
+                _say(f"the API is at {served.url}/api, Ray's dashboard at {served.dashboard_url}.")
+                _say(f"Redis: {served.redis}. Ctrl-C ends it all; runs that are not done go on the next time.")
+                await asyncio.Event().wait()
+
+    _run(work())
+
+
 @app.command("mock-llm")
 def mock_llm(
     port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8089,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = LOCALHOST,
     latency_s: Annotated[float, typer.Option(help="Seconds an answer takes.")] = 1.0,
     jitter: Annotated[float, typer.Option(help="Share of the latency, up and down.")] = 0.0,
     tail: Annotated[str, typer.Option(help="SHARE:FACTOR, e.g. 0.05:10: 5 % of calls take ten times as long.")] = "0:1",

@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     max_transcript_bytes: int = Field(
         200_000, ge=1, description="A video with a longer transcript is skipped, bytes of UTF-8."
     )
+    max_upload_bytes: int = Field(
+        64 * 1024**2, ge=1, description="Most bytes of one upload over HTTP, all its files together."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."
     )

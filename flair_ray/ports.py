@@ -415,6 +415,14 @@ class RunStore(Protocol):
         """The driver stops at its next renewal; without a driver the run is cancelled here and now."""
         ...
 
+    async def is_driven(self, run_id: RunId) -> bool:
+        """Somebody drives it now. Raises RunNotFound."""
+        ...
+
+    async def delete(self, run_id: RunId) -> None:
+        """Forgets the run; whoever drives it loses it. Raises RunNotFound."""
+        ...
+
     async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
         """Up to 1,000 events after an id, waiting up to ``block_ms`` for the first."""
         ...

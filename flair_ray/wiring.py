@@ -199,16 +199,22 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
 async def open_hosts(settings: Settings, address: str) -> AsyncIterator[Hosts]:
     """The run hosts of a cluster, to hand runs in to. Raises InputError without a Redis that outlives this process."""
     from flair_ray.engine.ray_executor import leave_ray
-    from flair_ray.engine.ray_hosts import run_hosts
 
     if not settings.redis_url:
         raise InputError("A run that is handed in outlives this command, and so must its Redis: set FLAIR_REDIS_URL.")
     async with open_store(settings) as opened:
         await asyncio.to_thread(_start_ray, address)
         try:
-            yield Hosts(opened.store, run_hosts(partial(make_run_host, settings, opened.url), service_name(opened.url)))
+            yield Hosts(opened.store, start_hosts(settings, opened.url))
         finally:
             await asyncio.to_thread(leave_ray)
+
+
+def start_hosts(settings: Settings, redis_url: str) -> list[Any]:
+    """The run hosts of the Ray that this process is in, started where they are missing."""
+    from flair_ray.engine.ray_hosts import run_hosts
+
+    return run_hosts(partial(make_run_host, settings, redis_url), service_name(redis_url))
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,13 @@ class RunSnapshot:
     error: str | None = None
     exit_code: int = 0
     spec: RunSpec | None = None
+    recovering: bool = False
+    """It has ended, and the hosts were told to go on with it."""
+
+    @property
+    def over(self) -> bool:
+        """Nothing more will come of it by itself."""
+        return self.status.terminal and not self.recovering
 
     @property
     def tally(self) -> CallTally:

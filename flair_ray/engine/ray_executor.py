@@ -206,7 +206,7 @@ def leave_ray() -> None:
             ray.shutdown()
 
 
-def connect_ray(address: str | None) -> None:
+def connect_ray(address: str | None, *, dashboard: bool = False) -> None:
     """Join the cluster at ``address``, or start a local one that ends with this process.
 
     Raises ClusterUnavailable naming the address.
@@ -216,7 +216,7 @@ def connect_ray(address: str | None) -> None:
     if address:
         _check_listening(address)
     local: dict[str, Any] = {
-        "include_dashboard": False,
+        "include_dashboard": dashboard,
         "object_store_memory": 150 * 1024**2,
         "_system_config": {"idle_worker_killing_time_threshold_ms": IDLE_WORKER_MS},
     }

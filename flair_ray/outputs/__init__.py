@@ -28,7 +28,7 @@ from flair_ray.outputs.pages import report_html, teleprompter_html
 from flair_ray.outputs.texts import ballots_jsonl, ranking_csv, result_json, scripts_md, shots_csv
 from flair_ray.result import RunResult
 
-__all__ = ["OUTPUT_FILES", "result_schema", "write_outputs"]
+__all__ = ["OUTPUT_FILES", "render_outputs", "result_schema", "write_outputs"]
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest time a ZIP can hold: a fixed one, so that equal runs give equal archives."""
@@ -39,7 +39,7 @@ def write_outputs(result: RunResult, out_dir: Path) -> tuple[Path, ...]:
 
     A run without results or ranking gives the files it can. Raises InfrastructureError when the disk refuses.
     """
-    contents = _render(result)
+    contents = render_outputs(result)
     try:
         stale = _written_before(out_dir) - contents.keys()
         _publish(contents, out_dir)
@@ -58,7 +58,8 @@ def result_schema() -> str:
     return files(__name__).joinpath("result.schema.json").read_text("utf-8")
 
 
-def _render(result: RunResult) -> dict[str, bytes]:
+def render_outputs(result: RunResult) -> dict[str, bytes]:
+    """Every file that this run has, by its name in the run's folder."""
     texts = {
         "result.json": result_json(result),
         "result.schema.json": result_schema(),

@@ -119,3 +119,19 @@ def books(account: str) -> str:
     """Hash of one account: declared and learned limits, token buckets, and per permit
     p:<id> tokens:granted_ms:place."""
     return f"{ROOT}:account:{account}:books"
+
+
+def feed_waker(reader: str) -> str:
+    """Stream of one entry: wakes the reader of one HTTP process when it is to watch another run. Lives a minute."""
+    return f"{ROOT}:feed:{reader}"
+
+
+def start(key: str) -> str:
+    """String: the run that was started under this digest of session and Idempotency-Key, and a digest of what was asked
+    for. Lives a day."""
+    return f"{ROOT}:start:{key}"
+
+
+def video_set(video_set_id: str) -> str:
+    """String: uploaded videos as JSON, under their content's digest. Kept as long as a run."""
+    return f"{ROOT}:videos:{video_set_id}"

@@ -341,6 +341,33 @@ class RedisRunStore:
         if answer not in ("requested", "cancelled"):
             raise RunConflict(f"Run {run_id} is {answer} already; there is nothing to cancel.")
 
+    async def is_driven(self, run_id: RunId) -> bool:
+        async with translated():
+            pipe = self._redis.pipeline()
+            pipe.hget(keys.run(run_id), "status")
+            pipe.exists(keys.lease(run_id))
+            status, held = await pipe.execute()
+        if status is None:
+            raise RunNotFound(run_id)
+        return bool(held) and not RunStatus(status).terminal
+
+    async def delete(self, run_id: RunId) -> None:
+        spec = await self.spec(run_id)
+        own = [keys.run, keys.events, keys.lease, keys.budget, keys.seats]
+        per_stage = [keys.started, keys.tally, keys.reservations]
+        await self._run(
+            "delete",
+            [
+                keys.all_runs(),
+                keys.session_runs(spec.session_id),
+                keys.hosted_runs(),
+                *(key(run_id) for key in own),
+                *(key(run_id, stage) for key in per_stage for stage in StageName),
+                *(keys.results(run_id, spec.fingerprint, stage) for stage in StageName),
+            ],
+            [run_id],
+        )
+
     async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
         async with translated():
             block = min(block_ms, LONGEST_BLOCK_MS) if block_ms else None  # 0 would mean for ever
@@ -436,6 +463,7 @@ def _snapshot(
         error=run.get("error"),
         exit_code=int(run.get("exit_code", 0)),
         spec=spec,
+        recovering="recover" in run,
     )
 
 

@@ -22,6 +22,7 @@ NAMES = (
     "claim",
     "give_up",
     "cancel",
+    "delete",
     "reserve",
     "settle",
     "permits",

@@ -1,0 +1,11 @@
+"""The studio over HTTP: a thin front before flair_ray, on Ray Serve.
+
+models ...... what may be sent, with its bounds
+problems .... errors as answers
+feed ........ one Redis reader per process for all who watch
+streams ..... a run's log as server-sent events or lines of JSON
+routes ...... one function per route
+http ........ the routes, put together: a plain ASGI app that runs anywhere
+app ......... the same as a Serve deployment
+serving ..... everything at once on this machine: what `flair serve` starts
+"""

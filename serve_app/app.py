@@ -1,0 +1,103 @@
+"""The ASGI app as a Serve deployment; ``serve run serve_app.app:app`` starts it on the cluster at hand.
+
+    client ──▶ Serve's proxy ──▶ api (this, any number of replicas) ──▶ Redis ◀── run hosts
+
+Words as in Serve's own examples: ``api`` is the ingress, ``app`` the builder. A replica holds no run: a client's
+disconnect cancels its request and everything that was begun inside it, so a request only writes to Redis and nudges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.config import AutoscalingConfig
+from starlette.types import ASGIApp
+
+from flair_ray.config import Settings, load_settings
+from flair_ray.errors import ClusterUnavailable, InputError
+from flair_ray.wiring import start_hosts
+from serve_app.http import build_asgi
+from serve_app.studio import Studio, open_front
+
+MAX_ONGOING = 5_000
+"""Of one replica; every viewer of a stream is one."""
+MAX_QUEUED = 1_000
+BACKPRESSURE_RETRY_S = 2
+DRAIN_S = 30.0
+"""How long a replica that is stopped may let its streams go on; their clients come back to another one."""
+CHECK_S = 5.0
+
+
+class RayRunHosts:
+    """The run hosts of this cluster."""
+
+    def __init__(self, actors: list[Any]) -> None:
+        self._actors = actors
+
+    async def nudge(self) -> None:
+        await self._first_answer()
+
+    async def check(self) -> None:
+        try:
+            await asyncio.wait_for(self._first_answer(), CHECK_S)
+        except (RayError, TimeoutError) as err:
+            raise ClusterUnavailable(f"No run host answers ({type(err).__name__}).") from err
+
+    async def _first_answer(self) -> None:
+        """One host that answers is enough. Raises what the last one raised when none does."""
+        asked = [asyncio.ensure_future(actor.nudge.remote()) for actor in self._actors]
+        error: BaseException | None = None
+        for answer in asyncio.as_completed(asked):
+            try:
+                await answer
+            except RayError as err:
+                error = err
+            else:
+                return
+        if error:
+            raise error
+
+
+@asynccontextmanager
+async def _open(settings: Settings, redis_url: str) -> AsyncIterator[Studio]:
+    hosts = RayRunHosts(await asyncio.to_thread(start_hosts, settings, redis_url))
+    async with open_front(settings, redis_url, hosts) as studio:
+        yield studio
+
+
+def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) -> serve.Application:
+    """The application; the ASGI app itself is built on each replica."""
+
+    def asgi() -> ASGIApp:  # Serve takes a function without parameters for a builder, and anything else for the app
+        return build_asgi(partial(_open, settings, redis_url))
+
+    class Api:
+        """Nothing but the app."""
+
+    ingress = serve.ingress(asgi)(Api)
+    deployment = serve.deployment(
+        ingress,
+        name="api",
+        max_ongoing_requests=MAX_ONGOING,
+        max_queued_requests=MAX_QUEUED,
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=replicas, max_replicas=max(replicas, most), target_ongoing_requests=MAX_ONGOING // 5
+        ),
+        graceful_shutdown_timeout_s=DRAIN_S,
+        ray_actor_options={"num_cpus": 0},
+    )
+    return deployment.bind()
+
+
+def app(args: dict[str, Any]) -> serve.Application:
+    """For ``serve run`` and ``serve deploy``; ``replicas`` is the least number of them."""
+    settings = load_settings()
+    if not settings.redis_url:
+        raise InputError("Every node needs the same Redis: set FLAIR_REDIS_URL. On one machine, use `flair serve`.")
+    return build(settings, settings.redis_url.get_secret_value(), int(args.get("replicas", 1)))

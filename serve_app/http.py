@@ -1,0 +1,90 @@
+"""The ASGI app: routes, errors as problems, headers. It runs in any server, and knows nothing of Ray.
+
+What it stands on is opened when the server starts it and closed when the server ends it; a request finds it in the
+app's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flair_ray.errors import FlairError
+from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
+from serve_app.routes import ROUTES
+from serve_app.studio import Studio
+
+OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def build_asgi(open_studio: OpenStudio) -> ASGIApp:
+    """The app, around whatever ``open_studio`` opens."""
+
+    @asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        async with open_studio() as studio:
+            app.state.studio = studio  # and not in the lifespan's state, which Serve does not hand to requests
+            yield
+
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=life,
+        exception_handlers={
+            FlairError: on_flair_error,
+            ValidationError: on_invalid,
+            HTTPException: on_http_error,
+            Exception: on_surprise,
+        },
+    )
+    app.add_middleware(SameOriginWrites)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+class SecurityHeaders:
+    """Sets what an answer has not set itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class SameOriginWrites:
+    """Refuses what a page from elsewhere makes a browser send: it could start runs on whoever's machine this is.
+
+    A browser names the page in Origin; programs send none.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if origin is not None and origin.partition("://")[2] != headers.get("host"):
+                app = problem(403, "Pages from other origins may not do this.")
+        await app(scope, receive, send)

@@ -1,0 +1,61 @@
+"""Errors as answers: problem+json (RFC 9457) with a ``detail`` that a person can read, always.
+
+The status follows from the error's class, never from its text. What nobody foresaw is a 500 that says nothing but the
+request's id; the log has the rest under the same id.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from flair_ray.errors import FlairError, InfrastructureError, InputError, MissingKey, RunConflict, RunNotFound
+from flair_ray.inputs.wire import faults
+
+log = logging.getLogger(__name__)
+
+STATUSES: tuple[tuple[type[FlairError], int], ...] = (
+    (RunNotFound, 404),
+    (RunConflict, 409),
+    (InputError, 422),
+    (MissingKey, 422),
+    (InfrastructureError, 503),
+)
+"""The first that fits."""
+RETRY_AFTER_S = 2
+_OPTION = re.compile(r"--([a-z][a-z-]+)")
+
+
+async def on_flair_error(request: Request, error: Exception) -> Response:
+    status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+    detail = _OPTION.sub(lambda option: option[1].replace("-", "_"), str(error))  # a body has fields, not options
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(status, detail, headers)
+
+
+async def on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)  # noqa: S101  # registered for nothing else
+    return problem(422, f"This body cannot be used: {faults(error)}")
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for nothing else
+    return problem(error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def on_surprise(request: Request, error: Exception) -> Response:
+    log.error("request failed", exc_info=error, extra={"path": request.url.path})
+    return problem(500, "Something failed here that should not; the server's log says what.")
+
+
+def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An error's answer."""
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return JSONResponse(body | {"detail": detail}, status, headers, media_type="application/problem+json")

@@ -1,0 +1,108 @@
+"""Videos that somebody sends: a folder's files, or one table, in one multipart request.
+
+The files go to a temporary folder under the names they came with, kept inside it whatever they say, and from there
+through the readers that `flair ingest` uses. What can be used is kept in Redis under its content's digest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message
+
+from flair_ray.errors import InputError
+from flair_ray.inputs import Ingest, read_videos
+from flair_ray.inputs.folder import READABLE
+from serve_app.studio import studio_of
+
+MAX_FILES = 10_000
+CHUNK = 1 << 20
+
+
+async def upload_videos(request: Request) -> Response:
+    studio = studio_of(request)
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise HTTPException(415, "Send files, as multipart/form-data.")
+    try:
+        async with _limited(request, studio.settings.max_upload_bytes).form(max_files=MAX_FILES) as form:
+            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+            _check_kinds(files)
+            found = await asyncio.to_thread(_read, files, studio.settings.max_transcript_bytes)
+    except HTTPException as err:
+        raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
+    if len(found.videos) > studio.settings.max_videos:
+        raise InputError(f"{len(found.videos)} videos are more than the limit of {studio.settings.max_videos}.")
+    video_set_id = await studio.front.put_videos(found.videos)
+    return JSONResponse({"video_set_id": video_set_id, "report": _without_path(found)}, 201)
+
+
+def _check_kinds(files: Sequence[UploadFile]) -> None:
+    if not files:
+        raise HTTPException(422, "There is no file in this form.")
+    if not any((file.filename or "").lower().endswith(READABLE) for file in files):
+        raise HTTPException(415, f"Files of this kind cannot be read. Readable are {', '.join(READABLE)} files.")
+
+
+def _limited(request: Request, most: int) -> Request:
+    """The same request, ended with a 413 when its body is longer."""
+    seen = 0
+
+    async def receive() -> Message:
+        nonlocal seen
+        message = await request.receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise HTTPException(413, f"The upload is larger than {most:,} bytes.")
+        return message
+
+    return Request(request.scope, receive)
+
+
+def _read(files: Sequence[UploadFile], max_transcript_bytes: int) -> Ingest:
+    with tempfile.TemporaryDirectory(prefix="flair-upload-") as place:
+        folder = Path(place).resolve() / "upload"
+        try:
+            written = [_write(file, folder) for file in files]
+        except OSError as err:
+            raise InputError(f"These files cannot be kept under their names: {err.strerror}.") from None
+        try:
+            return read_videos(written[0] if len(written) == 1 else folder, max_transcript_bytes=max_transcript_bytes)
+        except InputError as err:
+            raise InputError(str(err).replace(f"{folder}/", "").replace(str(folder), "the upload")) from None
+
+
+def _write(file: UploadFile, folder: Path) -> Path:
+    path = folder.joinpath(*_safe_parts(file.filename or "upload"))
+    if path.exists():
+        raise InputError(f"Two of the files are called {path.name!r}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as target:
+        while chunk := file.file.read(CHUNK):
+            target.write(chunk)
+    return path
+
+
+def _safe_parts(name: str) -> list[str]:
+    """The parts of a path, none of which leads out of a folder."""
+    return list(_parts(name)) or ["upload"]
+
+
+def _parts(name: str) -> Iterator[str]:
+    for part in re.split(r"[/\\]", name.replace("\0", "")):
+        if part.strip(". "):
+            yield part
+
+
+def _without_path(found: Ingest) -> dict[str, Any]:
+    report = found.to_dict()
+    report.pop("path", None)
+    return report

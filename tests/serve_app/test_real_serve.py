@@ -1,0 +1,74 @@
+"""`flair serve` as people start it: real Ray, real Serve, real HTTP, an embedded Redis; ended and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.serve_app.conftest import BODY
+from tests.serve_app.reading import messages, watch
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+Flair = Callable[[], AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+@pytest.fixture
+def flair_serve(tmp_path: Path) -> Flair:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[httpx2.AsyncClient]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environ = os.environ | {"FLAIR_DATA_DIR": str(tmp_path)}
+        with (tmp_path / "said.txt").open("ab") as said:
+            command = [sys.executable, "-m", "flair_ray.cli", "serve", "--port", str(port)]
+            process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=said, stderr=said)
+        try:
+            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                while not await _healthy(client):
+                    assert process.returncode is None, (tmp_path / "said.txt").read_text()
+                    await asyncio.sleep(0.05)
+                yield client
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    return opened
+
+
+async def _healthy(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get("/api/health")).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair) -> None:
+    async with flair_serve() as client:
+        async with client.stream("POST", "/api/pipeline/run", json=BODY) as response:
+            first = await anext(messages(response))  # and then hang up
+        run_id: str = first["data"]["run_id"]
+        one, other = await asyncio.gather(watch(client, run_id), watch(client, run_id))
+        assert one == other
+        assert one[-1]["event"] == "pipeline_complete"
+        assert await watch(client, run_id, headers={"Last-Event-ID": one[9]["id"]}) == one[10:]
+        ended = await client.get(f"/api/pipeline/status/{run_id}", headers={"Last-Event-ID": one[-1]["id"]})
+        assert ended.status_code == 204
+        large: dict[str, Any] = BODY | {"num_videos": 120, "num_scripts": 100, "num_personas": 100}
+        cut = (await client.post("/api/pipeline/start", json=large)).json()["run_id"]
+    async with flair_serve() as client:  # the same data directory
+        assert (await watch(client, cut))[-1]["event"] == "pipeline_complete"
+        assert (await client.get(f"/api/pipeline/results/{run_id}")).status_code == 200
