@@ -15,6 +15,7 @@ import pytest
 
 from flair_ray.actors.run_host import CAPACITY, RunHost
 from flair_ray.data import sample_videos
+from flair_ray.domain.events import TERMINAL, Event
 from flair_ray.domain.ids import RunId, StageName, new_run_id
 from flair_ray.domain.runs import Limits, RunStatus
 from flair_ray.engine.driver import Driver
@@ -29,7 +30,6 @@ from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
 from flair_ray.wiring import driver_settings
 from flair_ray.workbench import worker_tools
-from tests.chaos.following import following
 from tests.chaos.rig import VERSION, Rig, Sizes, order, settings
 
 RUNS = 100
@@ -44,8 +44,10 @@ def wanted(base_url: str) -> Order:
 
 
 async def ended(store: RedisRunStore, run_id: RunId) -> None:
-    async with following(store, run_id) as viewer:
-        await viewer.until_ended()
+    last, news = "0", list[Event]()
+    while not any(event.name in TERMINAL for event in news):
+        news = await store.events(run_id, last, block_ms=1000)
+        last = news[-1].event_id if news else last
 
 
 @pytest.mark.long
