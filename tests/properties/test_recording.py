@@ -150,8 +150,12 @@ class Recording(RuleBasedStateMachine):
     async def read(self, stage: StageName) -> dict[ItemId, Done | Skipped]:
         return await self.stores[0].outcomes(self.run_id, self.asked[0].fingerprint, stage)
 
-    @rule(worker=WORKER, stage=STAGE, item=ITEM)
-    def claims(self, worker: int, stage: StageName, item: ItemId) -> None:
+    @rule(worker=WORKER, stage=STAGE, items=st.lists(ITEM, min_size=1, unique=True))
+    def claims(self, worker: int, stage: StageName, items: list[ItemId]) -> None:
+        for item in items:
+            self.claimed(worker, stage, item)
+
+    def claimed(self, worker: int, stage: StageName, item: ItemId) -> None:
         """Before a worker asks a model: it hears of a result, of an answer, of another's lead, or leads."""
         claim, store = self.claim(stage, item), self.stores[worker]
         owner = f"{self.run_id}-{worker}"
