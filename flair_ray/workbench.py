@@ -11,15 +11,16 @@ from functools import cache
 
 from flair_ray.config import OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
-from flair_ray.domain.runs import ModelChoice
+from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.naming import service_name
-from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange
+from flair_ray.engine.ray_executor import on_ray
+from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange, own_exchange
 from flair_ray.engine.ray_personas import PersonasIn, open_panel
 from flair_ray.engine.shard import Tools
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
-from flair_ray.flow.permits import PermitDesk
+from flair_ray.flow.permits import Exchange, PermitDesk
 from flair_ray.ports import Budget, Limiter, Provider, StageJob
 from flair_ray.providers.local import Local, find_model
 from flair_ray.stores.budget import RedisBudget
@@ -73,9 +74,15 @@ class _Workbench:
         account = account_id(job.model, self._account(job.model))
         desk = self._desks.get((account, job.limits))
         if desk is None:
-            way = limiter_exchange(RedisAccounts(self._redis_url), self._service, account, job.limits)
-            desk = self._desks[account, job.limits] = PermitDesk(way, LIMITER_GONE, PERMIT_LEASE_S, SystemClock())
+            desk = self._desks[account, job.limits] = PermitDesk(
+                self._way(account, job.limits), LIMITER_GONE, PERMIT_LEASE_S, SystemClock()
+            )
         return desk.limiter(job.run_id, job.session_id)
+
+    def _way(self, account: str, limits: Limits) -> Exchange:
+        if not on_ray():
+            return own_exchange(self._redis, account, limits)
+        return limiter_exchange(RedisAccounts(self._redis_url), self._service, account, limits)
 
     def _budget(self, job: StageJob) -> Budget | None:
         if job.purse is None:

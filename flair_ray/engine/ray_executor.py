@@ -251,6 +251,11 @@ def _check_listening(address: str) -> None:
         ) from err
 
 
+def on_ray() -> bool:
+    """Whether this process belongs to a Ray cluster."""
+    return bool(ray.is_initialized())
+
+
 def alive_nodes() -> int:
     """Nodes of the connected cluster."""
     return sum(1 for node in ray.nodes() if node["Alive"])

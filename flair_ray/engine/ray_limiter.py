@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+from redis.asyncio import Redis
 
 from flair_ray.actors.rate_limiter import RateLimiter
 from flair_ray.domain.runs import Limits
@@ -89,11 +90,8 @@ class RateLimiterActor:
 def limiter_exchange(accounts: Callable[[], OpenPermits], version: str, account: str, limits: Limits) -> Exchange:
     """The way from a desk to the cluster's limiter, which is started where it is missing.
 
-    Raises one of LIMITER_GONE when it dies meanwhile; a new call finds, or makes, its successor. Without Ray the
-    limiter is in this process.
+    Raises one of LIMITER_GONE when it dies meanwhile; a new call finds, or makes, its successor.
     """
-    if not ray.is_initialized():
-        return partial(RateLimiterActor(accounts).exchange, account, limits)
     actor: Any = None
 
     async def exchange(
@@ -113,6 +111,12 @@ def limiter_exchange(accounts: Callable[[], OpenPermits], version: str, account:
         return turns
 
     return exchange
+
+
+def own_exchange(redis: Redis, account: str, limits: Limits) -> Exchange:
+    """Without Ray: a limiter in this process, on the client it has."""
+    actor = RateLimiterActor(lambda: partial(RedisPermits, redis))
+    return partial(actor.exchange, account, limits)
 
 
 def start_limiter(redis_url: str, version: str) -> None:

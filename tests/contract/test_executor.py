@@ -22,7 +22,7 @@ import pytest
 from flair_ray.config import Settings
 from flair_ray.domain.calls import ChatRequest, Completion
 from flair_ray.domain.ids import ItemId, RunId, StageName
-from flair_ray.domain.runs import ModelChoice, RunStatus
+from flair_ray.domain.runs import Limits, ModelChoice, RunStatus
 from flair_ray.domain.work import Done
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.local_executor import LocalExecutor
@@ -151,16 +151,19 @@ async def test_results_are_those_of_the_local_peer(
     assert await recorded(store, there) == await recorded(store, here)
 
 
-async def test_each_item_is_one_call(
+async def test_each_item_is_one_call_and_the_accounts_limit_holds(
     make_executor: MakeExecutor,
     make_job: Callable[..., Awaitable[StageJob]],
     store: RedisRunStore,
     mock: MockServer,
 ) -> None:
-    job = await make_job(LARGE, at(mock))
+    """Nine at once for both shards together, however they share them."""
+    mock.configure(max_in_flight=9)
+    job = replace(await make_job(LARGE, at(mock)), limits=Limits(max_in_flight=9))
     await deliveries(await make_executor(), job)
     stats = mock.stats()
     assert (stats["calls"], stats["ok"], stats["repeated_prompts"]) == (LARGE, LARGE, 0)
+    assert stats["peak_in_flight"] == 9
     assert (await store.snapshot(job.run_id)).tally.calls == LARGE
 
 
