@@ -35,7 +35,7 @@ from flair_ray.stores.ears import Ears
 from flair_ray.stores.redis_store import translated
 from flair_ray.stores.scripts import load_scripts
 
-LEASE_S = 10.0
+LEASE_S = 8.0
 CLAIM_TTL_MS = 86_400_000
 """A claim outlives no day, whatever becomes of its owner."""
 BATCH = 500

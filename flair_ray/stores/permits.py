@@ -22,7 +22,7 @@ from flair_ray.stores import keys
 from flair_ray.stores.redis_store import translated
 from flair_ray.stores.scripts import load_scripts
 
-PERMIT_LEASE_S = 15.0
+PERMIT_LEASE_S = 8.0
 """Three renewals fit: two may be lost. What a killed process held comes back after this long."""
 ABANDONED_GRACE_S = 0.5
 """A server notices late that we hung up, and counts the call until it does."""
