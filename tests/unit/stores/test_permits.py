@@ -56,9 +56,9 @@ async def test_a_dead_holders_permits_are_back_after_one_lease(permits: RedisPer
 async def test_a_renewed_permit_lives_on_and_is_taken_again_when_it_had_run_out(permits: RedisPermits) -> None:
     await permits.declare(Limits(max_in_flight=1))
     await permits.exchange(asks("a"), now_ms=T0)
-    await permits.exchange([], renewed=["a"], now_ms=T0 + 10_000)
-    assert (await permits.exchange(asks("b"), now_ms=T0 + 20_000)).permit_ids == ()
-    assert (await permits.exchange([], renewed=["a"], now_ms=T0 + 40_000)).in_flight == 1
+    await permits.exchange([], renewed=["a"], now_ms=T0 + LEASE_MS * 2 // 3)
+    assert (await permits.exchange(asks("b"), now_ms=T0 + LEASE_MS * 4 // 3)).permit_ids == ()
+    assert (await permits.exchange([], renewed=["a"], now_ms=T0 + LEASE_MS * 3)).in_flight == 1
 
 
 async def test_tokens_are_estimated_and_then_put_right(permits: RedisPermits) -> None:
