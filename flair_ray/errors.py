@@ -179,6 +179,10 @@ class ClusterUnavailable(InfrastructureError):
     """Ray cannot be reached or started."""
 
 
+class ArchiveUnavailable(InfrastructureError):
+    """What is kept for good, S3, DynamoDB or the data directory, cannot be reached."""
+
+
 class LimiterFull(InfrastructureError):
     """More calls wait for one provider account than its limiter keeps."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from flair_ray.domain.events import Event, EventDraft
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import Purse
 from flair_ray.domain.personas import PersonaKey, PersonaState
+from flair_ray.domain.posts import Post, RunRecord
 from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
 from flair_ray.domain.work import Done, Skipped, Voter
 
@@ -434,3 +436,48 @@ class RunDriver(Protocol):
     """Takes runs to their ends."""
 
     async def drive(self, run_id: RunId, *, patient: bool = True, fail_outdated: bool = False) -> RunStatus: ...
+
+
+class Records(Protocol):
+    """Runs and posts for good. Everything here may be repeated. Raises ArchiveUnavailable."""
+
+    async def keep_run(self, record: RunRecord) -> None: ...
+    async def run(self, run_id: RunId) -> RunRecord | None: ...
+    async def runs(self, session_id: str | None = None) -> list[RunRecord]:
+        """Of one session, or of all, oldest first."""
+        ...
+
+    async def forget_run(self, run_id: RunId) -> None:
+        """The run and its posts."""
+        ...
+
+    async def keep_post(self, post: Post) -> None:
+        """Replaces the same run's, script's, platform's and address's; ``posted_at_ms`` stays the first."""
+        ...
+
+    async def posts(self, run_id: RunId) -> list[Post]:
+        """Oldest first."""
+        ...
+
+    async def posts_of(self, session_id: str) -> list[Post]:
+        """Of all the session's runs, oldest first."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Files(Protocol):
+    """A run's files for good: results, reports, videos. Raises ArchiveUnavailable."""
+
+    async def put(self, run_id: RunId, name: str, content: bytes | Path, media_type: str) -> None:
+        """Replaces the file of this name."""
+        ...
+
+    async def get(self, run_id: RunId, name: str) -> bytes | None: ...
+
+    async def link(self, run_id: RunId, name: str, seconds: int) -> str | None:
+        """An address that needs no key, for so long; None where the store has no such thing or the file is not there."""
+        ...
+
+    async def forget(self, run_id: RunId) -> None: ...
+    async def close(self) -> None: ...

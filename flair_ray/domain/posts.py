@@ -1,0 +1,45 @@
+"""What became of a script once it was posted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flair_ray.domain.ids import RunId, ScriptId
+from flair_ray.domain.runs import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One post of a script, with its numbers as last reported. The same post again replaces it."""
+
+    run_id: RunId
+    script_id: ScriptId
+    session_id: str
+    """Whose run it was."""
+    platform: str
+    post_url: str
+    views: int
+    likes: int
+    comments: int
+    shares: int
+    posted_at_ms: int
+    """When it was first reported."""
+    watch_time_avg: float | None = None
+    """Seconds."""
+    completion_rate: float | None = None
+    """Share of viewers who saw it to its end, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What is kept of a run for good, after Redis has forgotten it."""
+
+    run_id: RunId
+    session_id: str
+    status: RunStatus
+    created_at_ms: int
+    finished_at_ms: int
+    summary: Mapping[str, Any]
+    """What ``GET /api/runs/{run_id}`` answers: plain JSON."""
