@@ -4,6 +4,9 @@ models ...... what may be sent, with its bounds
 problems .... errors as answers
 feed ........ one Redis reader per process for all who watch
 streams ..... a run's log as server-sent events or lines of JSON
+answers ..... what is answered, as types
+operations .. routes that say what is true of them, and the OpenAPI document of all
+docs ........ the document, and a page for people
 routes ...... one function per route
 http ........ the routes, put together: a plain ASGI app that runs anywhere
 app ......... the same as a Serve deployment

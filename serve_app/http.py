@@ -16,10 +16,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
+from serve_app import docs, routes
 from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
-from serve_app.routes import ROUTES
 from serve_app.studio import Studio
 
+ROUTES = [*routes.ROUTES, *docs.ROUTES]
 OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SECURITY_HEADERS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
+from pydantic.config import JsonDict
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,22 +20,42 @@ MAX_BODY_BYTES = 1024**2
 Count = Annotated[int, Strict(), Field(ge=1)]
 UNKNOWN_HERE = ("video_model", "voter_model", "rigor")
 """Fields of the contract that change nothing yet; whoever sends one is told so among the run's warnings."""
+EXAMPLE: JsonDict = {
+    "reasoning_model": "offline",
+    "creator_profile": {
+        "tone": "dry",
+        "vocabulary": ["simmer"],
+        "catchphrases": ["there it is"],
+        "topics_to_avoid": ["diets"],
+    },
+}
 
 
 class StartBody(BaseModel):
     """An order for a run. More videos than exist, or results than scripts, is clamped; the run's warnings say so."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, use_attribute_docstrings=True, json_schema_extra={"examples": [EXAMPLE]}
+    )
 
     creator_profile: ProfileBody
+    """Whose voice the scripts are for."""
     reasoning_model: ShortText
+    """Who analyzes, writes and votes: one of `GET /api/providers`."""
     num_videos: Count = 100
+    """To learn from."""
     num_scripts: Count = 20
+    """To write."""
     num_personas: Count = 42
+    """Simulated viewers who vote."""
     top_n: Count = 10
+    """Scripts that are put into the creator's voice."""
     seed: Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)] = 7
-    max_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Equal seeds draw the same videos, viewers and orders."""
+    max_usd: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
+    """The run stops cleanly before it costs more."""
     video_set_id: ShortText | None = None
+    """Videos that were sent to `POST /api/videos`; the samples without one."""
     video_model: ShortText | None = None
     voter_model: ShortText | None = None
     rigor: ShortText | None = None
@@ -43,15 +64,20 @@ class StartBody(BaseModel):
     @classmethod
     def _within_bounds(cls, count: int, info: ValidationInfo) -> int:
         assert info.context is not None  # noqa: S101  # ``start_body`` gives it
-        settings: Settings = info.context["settings"]
-        most = getattr(settings, {"top_n": "max_scripts"}.get(str(info.field_name), f"max_{str(info.field_name)[4:]}"))
-        if count > most:
-            raise ValueError(f"{count} is above the limit of {most}")
+        limit = most(str(info.field_name), info.context["settings"])
+        if count > limit:
+            raise ValueError(f"{count} is above the limit of {limit}")
         return count
 
     def remarks(self) -> tuple[str, ...]:
         """What was sent and changes nothing."""
         return tuple(f"{name} has no effect here." for name in UNKNOWN_HERE if getattr(self, name) is not None)
+
+
+def most(count: str, settings: Settings) -> int:
+    """The bound of a count in a start's body."""
+    bound: int = getattr(settings, "max_scripts" if count == "top_n" else f"max_{count.removeprefix('num_')}")
+    return bound
 
 
 async def start_body(request: Request, settings: Settings) -> StartBody:
