@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from flair_ray.config import Settings
+from flair_ray.domain.money import MOST_USD
 from flair_ray.inputs import ProfileBody
 from flair_ray.inputs.wire import ShortText
+from flair_ray.wiring import DEFAULT_MODELS
 
 MAX_BODY_BYTES = 1024**2
 """Of a JSON body; the longest profile that passes takes half of it."""
 
-Count = Annotated[int, Strict(), Field(ge=1)]
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, Strict(), Field(ge=1), BeforeValidator(_whole)]
+"""Also 2.0, which JSON does not tell from 2; but neither "2" nor true."""
+Seed = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
+COUNTS = ("num_videos", "num_scripts", "num_personas", "top_n")
 UNKNOWN_HERE = ("video_model", "voter_model", "rigor")
 """Fields of the contract that change nothing yet; whoever sends one is told so among the run's warnings."""
 EXAMPLE: JsonDict = {
@@ -40,8 +50,8 @@ class StartBody(BaseModel):
 
     creator_profile: ProfileBody
     """Whose voice the scripts are for."""
-    reasoning_model: ShortText
-    """Who analyzes, writes and votes: one of `GET /api/providers`."""
+    reasoning_model: Annotated[ShortText, Field(json_schema_extra={"enum": [*DEFAULT_MODELS]})]
+    """Who analyzes, writes and votes: usable here are those of `GET /api/providers`."""
     num_videos: Count = 100
     """To learn from."""
     num_scripts: Count = 20
@@ -50,9 +60,9 @@ class StartBody(BaseModel):
     """Simulated viewers who vote."""
     top_n: Count = 10
     """Scripts that are put into the creator's voice."""
-    seed: Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)] = 7
+    seed: Seed = 7
     """Equal seeds draw the same videos, viewers and orders."""
-    max_usd: Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)] | None = None
+    max_usd: Annotated[float, Strict(), Field(gt=0, le=MOST_USD)] | None = None
     """The run stops cleanly before it costs more."""
     video_set_id: ShortText | None = None
     """Videos that were sent to `POST /api/videos`; the samples without one."""
@@ -60,7 +70,7 @@ class StartBody(BaseModel):
     voter_model: ShortText | None = None
     rigor: ShortText | None = None
 
-    @field_validator("num_videos", "num_scripts", "num_personas", "top_n")
+    @field_validator(*COUNTS)
     @classmethod
     def _within_bounds(cls, count: int, info: ValidationInfo) -> int:
         assert info.context is not None  # noqa: S101  # ``start_body`` gives it
@@ -82,7 +92,9 @@ def most(count: str, settings: Settings) -> int:
 
 async def start_body(request: Request, settings: Settings) -> StartBody:
     """The order in a request. Raises ValidationError, and HTTPException for what is no JSON or too much of it."""
-    return StartBody.model_validate(await json_body(request), context={"settings": settings})
+    body = StartBody.model_validate(await json_body(request), context={"settings": settings})
+    unsaid = set(COUNTS) - body.model_fields_set
+    return body.model_copy(update={name: min(getattr(body, name), most(name, settings)) for name in unsaid})
 
 
 async def json_body(request: Request) -> object:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from flair_ray.config import Settings
 from serve_app.answers import Problem
-from serve_app.models import StartBody, most
+from serve_app.models import COUNTS, StartBody, most
 
 Schema = dict[str, Any]
 Content = str | tuple[str, ...]
@@ -36,7 +36,7 @@ PARAMETERS: dict[str, tuple[str, Schema, str]] = {
     "session_id": ("query", {"type": "string"}, "Whose runs these are; anonymous without one."),
     "cursor": ("query", {"type": "string", "pattern": r"^\d{1,19}(-\d{1,19})?$"}, "The last event that you have."),
     "Last-Event-ID": ("header", {"type": "string"}, "The same, as an EventSource sends it; a cursor goes before it."),
-    "Idempotency-Key": ("header", {"type": "string", "minLength": 1}, "Equal starts under one key are one run."),
+    "Idempotency-Key": ("header", {"type": "string"}, "Equal starts under one key are one run."),
 }
 """Where each is sent, its schema, what it is for."""
 _REF = "#/components/schemas/"
@@ -115,8 +115,9 @@ def document(routes: Iterable[BaseRoute], settings: Settings) -> Schema:
     paths: Schema = {}
     for route in found:
         paths.setdefault(_IN_PATH.sub(r"{\1}", route.path), {})[route.method.lower()] = route.described(schema_of)
-    for name in ("num_videos", "num_scripts", "num_personas", "top_n"):
-        parts[StartBody.__name__]["properties"][name]["maximum"] = most(name, settings)
+    for name in COUNTS:
+        field, limit = parts[StartBody.__name__]["properties"][name], most(name, settings)
+        field |= {"maximum": limit, "default": min(field["default"], limit)}
     statuses = sorted({status for route in found for status in route.errors})
     components = {"responses": {str(s): _refusal(s) for s in statuses}, "schemas": _used(parts, paths)}
     info = {

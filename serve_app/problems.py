@@ -30,6 +30,8 @@ STATUSES: tuple[tuple[type[FlairError], int], ...] = (
 )
 """The first that fits."""
 RETRY_AFTER_S = 2
+HANG_UP = {"Connection": "close"}
+"""Where more of the body may come than anybody wants: a server would go on reading it to keep the connection."""
 _OPTION = re.compile(r"--([a-z][a-z-]+)")
 
 
@@ -58,4 +60,5 @@ async def on_surprise(request: Request, error: Exception) -> Response:
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error's answer."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return JSONResponse(body | {"detail": detail}, status, headers, media_type="application/problem+json")
+    sent = (headers or {}) | (HANG_UP if status in (408, 413) else {})
+    return JSONResponse(body | {"detail": detail}, status, sent, media_type="application/problem+json")

@@ -71,8 +71,10 @@ def serve_api(redis_url: str, hosts: LocalHosts) -> Serve:
     """A server with these settings, and a client of it."""
 
     @asynccontextmanager
-    async def opened(settings: Settings, heartbeat_s: float = 25.0) -> AsyncIterator[httpx2.AsyncClient]:
-        app = build_asgi(partial(open_front, settings, redis_url, hosts, heartbeat_s))
+    async def opened(
+        settings: Settings, heartbeat_s: float = 25.0, patience_s: float = 30.0
+    ) -> AsyncIterator[httpx2.AsyncClient]:
+        app = build_asgi(partial(open_front, settings, redis_url, hosts, heartbeat_s), patience_s)
         server = uvicorn.Server(
             uvicorn.Config(app, port=0, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
         )
@@ -80,10 +82,12 @@ def serve_api(redis_url: str, hosts: LocalHosts) -> Serve:
         while not server.started:  # noqa: ASYNC110  # it has nothing else to wait for
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield client
-        server.should_exit = True
-        await serving
+        try:
+            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            await serving
 
     return opened
 

@@ -12,7 +12,7 @@ import pytest
 
 from flair_ray.config import Settings
 from serve_app import http
-from serve_app.models import StartBody
+from serve_app.models import COUNTS, EXAMPLE, StartBody
 from serve_app.operations import PARAMETERS, document, operations
 from tests.serve_app.conftest import Serve
 
@@ -37,7 +37,8 @@ def test_the_body_of_a_start_is_described_with_its_bounds(settings: Settings) ->
     few = settings.model_copy(update={"max_personas": 17})
     fields = document(http.ROUTES, few)["components"]["schemas"][StartBody.__name__]["properties"]
     assert fields.keys() == StartBody.model_fields.keys()
-    assert (fields["num_personas"]["minimum"], fields["num_personas"]["maximum"]) == (1, 17)
+    bounds = {name: fields["num_personas"][name] for name in ("minimum", "maximum", "default")}
+    assert bounds == {"minimum": 1, "maximum": 17, "default": 17}
     assert fields["top_n"]["maximum"] == settings.max_scripts
 
 
@@ -57,6 +58,14 @@ async def test_the_page_shows_all_of_it_and_loads_nothing(serve_api: Serve, sett
     assert style
     hashed = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
     assert page.headers["content-security-policy"].startswith(f"default-src 'none'; style-src 'sha256-{hashed}';")
+
+
+async def test_a_default_gives_way_to_a_limit(serve_api: Serve, settings: Settings) -> None:
+    few = settings.model_copy(update={"max_videos": 4, "max_scripts": 4, "max_personas": 4})
+    async with serve_api(few) as client:
+        run_id = (await client.post("/api/pipeline/start", json=EXAMPLE)).json()["run_id"]
+        found = (await client.get(f"/api/runs/{run_id}")).json()
+    assert [found["configuration"][name] for name in COUNTS] == [4, 4, 4, 4]
 
 
 async def test_what_the_page_tells_a_shell_to_send_is_taken(quiet_api: httpx2.AsyncClient) -> None:
