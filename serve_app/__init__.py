@@ -11,5 +11,6 @@ docs ........ the document, and a page for people
 routes ...... one function per route
 http ........ the routes, put together: a plain ASGI app that runs anywhere
 app ......... the same as a Serve deployment
+haproxy ..... in front of Serve, where it is installed
 serving ..... everything at once on this machine: what `flair serve` starts
 """

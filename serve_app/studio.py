@@ -52,6 +52,10 @@ class Studio:
     streams: Streams
     hosts: RunHosts
 
+    async def check(self) -> None:
+        """Raises StoreUnavailable or ClusterUnavailable, which name the failing part."""
+        await asyncio.gather(self.front.ping(), self.hosts.check())
+
     async def order(self, body: StartBody, session_id: str, *, keyless: bool = False) -> Order:
         """What is asked for, read and checked. Raises InputError and MissingKey."""
         videos = await self.front.videos(body.video_set_id) if body.video_set_id else None
