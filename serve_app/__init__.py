@@ -2,7 +2,7 @@
 
 models ...... what may be sent, with its bounds
 problems .... errors as answers
-arriving .... bodies that do not come are not waited for
+arriving .... how many requests are let in, and how long for a body
 feed ........ one Redis reader per process for all who watch
 streams ..... a run's log as server-sent events or lines of JSON
 answers ..... what is answered, as types

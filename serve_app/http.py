@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
 from serve_app import docs, routes
-from serve_app.arriving import PATIENCE_S, TimelyBodies
+from serve_app.arriving import MOST_AT_ONCE, PATIENCE_S, Bounded, TimelyBodies
 from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
 from serve_app.studio import Studio
 
@@ -32,8 +32,8 @@ SECURITY_HEADERS = {
 }
 
 
-def build_asgi(open_studio: OpenStudio, patience_s: float = PATIENCE_S) -> ASGIApp:
-    """The app, around whatever ``open_studio`` opens. ``patience_s`` is for a body to come."""
+def build_asgi(open_studio: OpenStudio, patience_s: float = PATIENCE_S, most: int = MOST_AT_ONCE) -> ASGIApp:
+    """The app, around whatever ``open_studio`` opens. ``patience_s`` is for a body to come, ``most`` are let in."""
 
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
@@ -53,6 +53,7 @@ def build_asgi(open_studio: OpenStudio, patience_s: float = PATIENCE_S) -> ASGIA
     )
     app.add_middleware(TimelyBodies, patience_s=patience_s)
     app.add_middleware(SameOriginWrites)
+    app.add_middleware(Bounded, most=most)
     app.add_middleware(SecurityHeaders)
     return app
 
