@@ -21,12 +21,16 @@ import httpx2
 import psutil
 import pytest
 import yaml
+from starlette.applications import Starlette
 
+from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
+from flair_ray.errors import ClusterUnavailable
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
-from tests.serve_app.conftest import BODY
+from serve_app.studio import open_front
+from tests.serve_app.conftest import BODY, LocalHosts
 from tests.serve_app.reading import follow, watch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +50,20 @@ def test_the_file_has_no_key_that_serve_does_not_know() -> None:
     known["applications"][0]["args"] = written["applications"][0]["args"]
     assert known == written
     assert written["applications"][0]["args"].keys() == {"replicas"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_replica_that_reaches_no_host_is_ill(settings: Settings, redis_url: str, hosts: LocalHosts) -> None:
+    from serve_app.app import Api
+
+    async with open_front(settings, redis_url, hosts) as studio:
+        replica = Api()
+        replica.app = Starlette()
+        replica.app.state.studio = studio
+        await replica.check_health()
+        hosts.reachable = False
+        with pytest.raises(ClusterUnavailable):
+            await replica.check_health()
 
 
 class Cluster:
