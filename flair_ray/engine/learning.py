@@ -1,0 +1,66 @@
+"""The loop from results back: what was learned from posts, put into the next run's order.
+
+The text is made once, when a run is ordered, and kept in its spec: a run that is resumed is told what it was told at
+first, whatever has been posted since. Under ``LEAST_POSTS`` it is empty, and every prompt is what it would be without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from flair_ray.domain.insights import Insights, PatternResult, insights
+from flair_ray.domain.posts import Post
+from flair_ray.domain.runs import Feedback
+from flair_ray.engine.order import Order
+from flair_ray.errors import ArchiveUnavailable
+from flair_ray.ports import Records
+from flair_ray.prompts import feedback_prompt, fence
+
+BEST, WORST = 4, 3
+"""Patterns that are told, of those that did best and of those that did worst."""
+LABEL_CHARS = 80
+UNREAD = "Results of earlier runs could not be read: this run was made without them."
+
+
+async def with_lessons(order: Order, records: Records) -> Order:
+    """The order, and what the posts of its session have taught. Posts that cannot be read do not stop a run."""
+    try:
+        posts = await records.posts_of(order.session_id)
+    except ArchiveUnavailable:
+        return replace(order, remarks=(*order.remarks, UNREAD))
+    return replace(order, feedback=feedback(posts))
+
+
+def feedback(posts: Sequence[Post]) -> Feedback:
+    """What S3 and S4 are to be told; bounded, however many posts there are."""
+    learned = insights(posts)
+    if not learned.hook_types:
+        return Feedback()
+    patterns = learned.top_patterns
+    told = [*learned.hook_types[:BEST], *patterns[:BEST], *patterns[max(BEST, len(patterns) - WORST) :]]
+    number = learned.total_videos_tracked
+    return Feedback(
+        s3=feedback_prompt("s3_feedback").format(posts=number, results=fence("results", _lines(told))),
+        s4=feedback_prompt("s4_feedback").format(
+            posts=number, panel=_panel(learned), results=fence("results", _lines(told[: 2 * BEST]))
+        ),
+    )
+
+
+def _lines(results: Iterable[PatternResult]) -> str:
+    return "\n".join(
+        f"- {' '.join(r.pattern.split())[:LABEL_CHARS]}: {r.lift:.2f} ({r.interval[0]:.2f} to {r.interval[1]:.2f}), "
+        f"{r.n} script{'' if r.n == 1 else 's'}"
+        for r in results
+    )
+
+
+def _panel(learned: Insights) -> str:
+    if learned.prediction_accuracy is None or learned.interval is None:
+        return "Whether panels like yours see it as they do is not known yet."
+    low, high = learned.interval
+    return (
+        f"Of two of them, a panel like yours had put the one that did better first in {learned.prediction_accuracy:.0%} "
+        f"of cases ({low:.0%} to {high:.0%}, {learned.n} scripts; a coin has 50%)."
+    )
