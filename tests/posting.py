@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flair_ray.domain.ids import RunId, ScriptId
@@ -24,7 +25,7 @@ def post(number: int, **changes: Any) -> Post:
         "platform": "tiktok",
         "post_url": f"https://example.org/{number}",
         "views": 1_000,
-        "likes": 300 - 10 * number,
+        "likes": max(0, 300 - 10 * number),
         "comments": 5,
         "shares": 2,
         "posted_at_ms": number,
@@ -37,3 +38,13 @@ def post(number: int, **changes: Any) -> Post:
 def posts(count: int, **changes: Any) -> list[Post]:
     """One each of scripts 1 to ``count``."""
     return [post(number, **changes) for number in range(1, count + 1)]
+
+
+@dataclass
+class HeldRecords:
+    """The few of ``flair_ray.ports.Records`` that learning needs, in memory."""
+
+    known: list[Post]
+
+    async def posts_of(self, session_id: str) -> list[Post]:
+        return [post for post in self.known if post.session_id == session_id]

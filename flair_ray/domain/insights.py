@@ -3,14 +3,14 @@
 Counted is a script on a platform: several posts of it there are one, by their median, and platforms do not compare.
 Engagement is interactions per view. A post without views has none.
 
-Patterns: the log of each one's engagement against the creator's usual on that platform (the median), outliers pulled in
-to three robust deviations; per pattern the mean, shrunk toward the usual by n / (n + 3), as in S2. Interval: of a normal
-mean under that shrinkage.
+Patterns: the log of each one's engagement against the creator's usual on that platform (the median), outliers pulled
+in to three robust deviations; per pattern the mean, shrunk toward the usual by n / (n + 3), as in S2. Interval: of a
+normal mean under that shrinkage.
 
-The panel: among scripts of one run on one platform, the share of pairs that it had put in the order of their engagement;
-ties count half. That is (τ + 1) / 2 for Kendall's τ, pooled over runs. Pairs share scripts, so n scripts are worth n / 2
-independent pairs and no more: Hoeffding's bound on the variance of a U-statistic. Wilson's interval for that many trials
-never closes, not even where all pairs agree, as a bootstrap's would.
+The panel: among scripts of one run on one platform, the share of pairs that it had put in the order of their
+engagement; ties count half. That is (τ + 1) / 2 for Kendall's τ, pooled over runs. Pairs share scripts, so n scripts
+are worth n / 2 independent pairs and no more: Hoeffding's bound on the variance of a U-statistic. Wilson's interval for
+that many trials never closes, not even where all pairs agree, as a bootstrap's would.
 
 Sources: W. Hoeffding, "A class of statistics with asymptotically normal distribution", Ann. Math. Statist. 19 (1948),
 section 5; E. B. Wilson, "Probable inference", JASA 22 (1927).
@@ -148,9 +148,7 @@ def _outcome(posts: Sequence[Post]) -> Outcome:
     one = posts[0]
     rank = min((post.rank for post in posts if post.rank), default=None)
     pattern = max(post.pattern_used for post in posts)
-    return Outcome(
-        one.run_id, one.platform, one.script_id, rank, pattern, len(posts), median(rates), median(logs)
-    )
+    return Outcome(one.run_id, one.platform, one.script_id, rank, pattern, len(posts), median(rates), median(logs))
 
 
 def pattern_results(seen: Sequence[Outcome], names: Sequence[str]) -> tuple[PatternResult, ...]:

@@ -15,7 +15,7 @@ from flair_ray.domain.runs import Feedback
 from flair_ray.engine.order import Order
 from flair_ray.errors import ArchiveUnavailable
 from flair_ray.ports import Records
-from flair_ray.prompts import feedback_prompt, fence
+from flair_ray.prompts import FEEDBACK_NAMES, feedback_prompt, fence
 
 BEST, WORST = 4, 3
 """Patterns that are told, of those that did best and of those that did worst."""
@@ -37,14 +37,13 @@ def feedback(posts: Sequence[Post]) -> Feedback:
     learned = insights(posts)
     if not learned.hook_types:
         return Feedback()
-    patterns = learned.top_patterns
-    told = [*learned.hook_types[:BEST], *patterns[:BEST], *patterns[max(BEST, len(patterns) - WORST) :]]
-    number = learned.total_videos_tracked
+    patterns, number = learned.top_patterns, learned.total_videos_tracked
+    best = _lines((*learned.hook_types[:BEST], *patterns[:BEST]))
+    worst = _lines(patterns[max(BEST, len(patterns) - WORST) :])
+    s3, s4 = map(feedback_prompt, FEEDBACK_NAMES)
     return Feedback(
-        s3=feedback_prompt("s3_feedback").format(posts=number, results=fence("results", _lines(told))),
-        s4=feedback_prompt("s4_feedback").format(
-            posts=number, panel=_panel(learned), results=fence("results", _lines(told[: 2 * BEST]))
-        ),
+        s3=s3.format(posts=number, results=fence("results", "\n".join(filter(None, (best, worst))))),
+        s4=s4.format(posts=number, panel=_panel(learned), results=fence("results", best)),
     )
 
 
@@ -61,6 +60,6 @@ def _panel(learned: Insights) -> str:
         return "Whether panels like yours see it as they do is not known yet."
     low, high = learned.interval
     return (
-        f"Of two of them, a panel like yours had put the one that did better first in {learned.prediction_accuracy:.0%} "
-        f"of cases ({low:.0%} to {high:.0%}, {learned.n} scripts; a coin has 50%)."
+        "Of two of them, a panel like yours had put the one that did better first in "
+        f"{learned.prediction_accuracy:.0%} of cases ({low:.0%} to {high:.0%}, {learned.n} scripts; a coin has 50%)."
     )

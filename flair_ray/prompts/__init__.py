@@ -19,8 +19,8 @@ from flair_ray.domain.ids import digest
 PARTS = ("system", "shared", "varying")
 NAMES = ("s1", "s3", "s4", "s6")
 FEEDBACK_NAMES = ("s3_feedback", "s4_feedback")
-"""What is added to a shared part once results of earlier runs are known. Their text, filled in, is part of a run's spec,
-and so of its fingerprint, where there is any."""
+"""What is added to a shared part once results of earlier runs are known. The text, filled in, is part of a run's spec
+and of its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)

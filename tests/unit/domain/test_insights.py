@@ -153,7 +153,7 @@ def test_one_outlier_does_not_make_its_pattern_the_best() -> None:
 
 
 def test_the_interval_covers_the_truth() -> None:
-    """Panels that know something of how 12 scripts will do, 400 of them: the long-run share lies inside 19 times of 20."""
+    """400 panels that know something of how 12 scripts will do: the long-run share lies inside 19 times of 20."""
     rng = random.Random(5)  # noqa: S311
 
     def draw(count: int) -> list[list[Outcome]]:
