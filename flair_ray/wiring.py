@@ -2,6 +2,7 @@
 
 choose_model ── which provider and model a run uses
 open_store ──── a Redis by URL, or the embedded server of the data directory
+open_archive ── what is kept for good: the data directory
 open_studio ─── a store, Ray and a driver: everything to carry runs out
 open_hosts ──── a store and the cluster's run hosts: to hand runs in and go away
 """
@@ -21,6 +22,7 @@ from flair_ray.actors.run_host import RunHost
 from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
+from flair_ray.engine.archive import Archive
 from flair_ray.engine.driver import Driver, DriverSettings
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
@@ -29,6 +31,8 @@ from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
 from flair_ray.stores.embedded import EmbeddedServer
+from flair_ray.stores.local_files import LocalFiles
+from flair_ray.stores.local_records import LocalRecords
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 
 LOCAL = "local"
@@ -134,6 +138,14 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
         await store.close()
         if server:
             await asyncio.to_thread(server.close)
+
+
+def open_archive(settings: Settings) -> Archive:
+    """Where runs and posts are kept for good. Connects to nothing yet; whoever opens it closes it."""
+    return Archive(
+        LocalRecords(settings.data_dir / "records.sqlite3"),
+        LocalFiles(settings.data_dir / "runs"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
