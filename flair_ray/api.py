@@ -26,6 +26,7 @@ from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.runs import Limits, RunSpec
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
+from flair_ray.engine.learning import with_lessons
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError
@@ -34,7 +35,7 @@ from flair_ray.outputs import write_outputs
 from flair_ray.ports import RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
-from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_studio
+from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_archive, open_studio
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -149,7 +150,12 @@ def _check_writable(folder: Path) -> None:
 async def submit(
     store: RunStore, order: Order, settings: Settings, run_id: RunId | None = None, *, hosted: bool = False
 ) -> RunId:
-    """Record a run. It is not driven yet; with ``hosted`` the cluster's run hosts are to drive it."""
+    """Record a run, told what earlier ones taught. It is not driven yet; ``hosted``: the run hosts are to do it."""
+    archive = open_archive(settings)
+    try:
+        order = await with_lessons(order, archive.records)
+    finally:
+        await archive.close()
     spec, inputs = prepare(order, settings)
     run_id = run_id or new_run_id()
     await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)

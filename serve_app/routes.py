@@ -21,8 +21,9 @@ from flair_ray.engine.order import prepare
 from flair_ray.engine.results import cost_of, gather_result
 from flair_ray.errors import RunConflict, RunNotFound
 from flair_ray.outputs import render_outputs
-from flair_ray.prompts import NAMES, prompt
+from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
 from serve_app.models import start_body
+from serve_app.performance import PERFORMANCE_ROUTES
 from serve_app.streams import NDJSON, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.uploads import upload_videos
@@ -92,7 +93,7 @@ async def one_run(request: Request) -> Response:
     snapshot = await studio_of(request).store.snapshot(_run_id(request))
     spec = snapshot.spec
     assert spec is not None  # noqa: S101  # the store's snapshots have it
-    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits")
+    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits", "feedback")
     body = _row(snapshot) | {
         "session_id": snapshot.session_id,
         "created_at_ms": snapshot.created_at_ms,
@@ -149,9 +150,9 @@ async def providers(request: Request) -> Response:
 
 
 async def prompts_preview(request: Request) -> Response:
-    """The feedback templates are empty: past results do not reach the prompts."""
+    """The prompts as templates. Those for feedback are added once posts have something to teach."""
     shown = {name: _template(name) for name in NAMES}
-    return JSONResponse(shown | {"s3_feedback": "", "s4_feedback": ""})
+    return JSONResponse(shown | {name: feedback_prompt(name) for name in FEEDBACK_NAMES})
 
 
 async def profile_samples(request: Request) -> Response:
@@ -215,4 +216,5 @@ ROUTES = [
     Route("/api/prompts/preview", prompts_preview),
     Route("/api/creator-profiles/samples", profile_samples),
     Route("/api/health", health),
+    *PERFORMANCE_ROUTES,
 ]

@@ -15,12 +15,16 @@ from starlette.requests import Request
 from flair_ray.api import RunOptions, make_order
 from flair_ray.config import OFFLINE, Settings
 from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.engine.archive import Archive
+from flair_ray.engine.learning import with_lessons
+from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.ray_personas import PersonasIn, open_panel
 from flair_ray.errors import FlairError, RunConflict
-from flair_ray.ports import RunStore
+from flair_ray.ports import Panel, RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
-from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model
+from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model, open_archive
 from serve_app.feed import Feed
 from serve_app.models import StartBody
 from serve_app.streams import HEARTBEAT_S, Streams
@@ -51,6 +55,8 @@ class Studio:
     front: RedisFront
     streams: Streams
     hosts: RunHosts
+    archive: Archive
+    panel: Panel
 
     async def order(self, body: StartBody, session_id: str, *, keyless: bool = False) -> Order:
         """What is asked for, read and checked. Raises InputError and MissingKey."""
@@ -67,7 +73,8 @@ class Studio:
             max_usd=body.max_usd,
         )
         _, order = make_order(options, self.settings, keyless=keyless)
-        return replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        order = replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        return await with_lessons(order, self.archive.records)
 
     async def start(self, body: StartBody, session_id: str, idempotency_key: str | None) -> RunId:
         """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
@@ -108,11 +115,15 @@ async def open_front(
     """The connections of one process."""
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
-    feed = Feed(listener(redis_url))
+    feed, archive = Feed(listener(redis_url)), open_archive(settings)
+    personas = PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools)
+    panel = open_panel(personas, service_name(redis_url), redis)
+    front, streams = RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s)
     try:
-        yield Studio(settings, store, RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s), hosts)
+        yield Studio(settings, store, front, streams, hosts, archive, panel)
     finally:
         await feed.close()
+        await archive.close()
         await store.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from flair_ray.domain.ids import RunId, ScriptId
@@ -38,13 +37,3 @@ def post(number: int, **changes: Any) -> Post:
 def posts(count: int, **changes: Any) -> list[Post]:
     """One each of scripts 1 to ``count``."""
     return [post(number, **changes) for number in range(1, count + 1)]
-
-
-@dataclass
-class HeldRecords:
-    """The few of ``flair_ray.ports.Records`` that learning needs, in memory."""
-
-    known: list[Post]
-
-    async def posts_of(self, session_id: str) -> list[Post]:
-        return [post for post in self.known if post.session_id == session_id]

@@ -6,7 +6,7 @@ first, whatever has been posted since. Under ``LEAST_POSTS`` it is empty, and ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from flair_ray.domain.insights import Insights, PatternResult, insights
@@ -32,18 +32,28 @@ async def with_lessons(order: Order, records: Records) -> Order:
     return replace(order, feedback=feedback(posts))
 
 
+async def learned(
+    records: Records, session_id: str | None = None, may_see: Callable[[str], bool] = lambda _: True
+) -> Insights:
+    """What the posts of one session have taught, or without one those of all sessions that one ``may_see``."""
+    if session_id is not None:
+        return insights(await records.posts_of(session_id))
+    sessions = sorted({run.session_id for run in await records.runs() if may_see(run.session_id)})
+    return insights([post for session in sessions for post in await records.posts_of(session)])
+
+
 def feedback(posts: Sequence[Post]) -> Feedback:
     """What S3 and S4 are to be told; bounded, however many posts there are."""
-    learned = insights(posts)
-    if not learned.hook_types:
+    found = insights(posts)
+    if not found.hook_types:
         return Feedback()
-    patterns, number = learned.top_patterns, learned.total_videos_tracked
-    best = _lines((*learned.hook_types[:BEST], *patterns[:BEST]))
+    patterns, number = found.top_patterns, found.total_videos_tracked
+    best = _lines((*found.hook_types[:BEST], *patterns[:BEST]))
     worst = _lines(patterns[max(BEST, len(patterns) - WORST) :])
     s3, s4 = map(feedback_prompt, FEEDBACK_NAMES)
     return Feedback(
         s3=s3.format(posts=number, results=fence("results", "\n".join(filter(None, (best, worst))))),
-        s4=s4.format(posts=number, panel=_panel(learned), results=fence("results", best)),
+        s4=s4.format(posts=number, panel=_panel(found), results=fence("results", best)),
     )
 
 
@@ -55,11 +65,11 @@ def _lines(results: Iterable[PatternResult]) -> str:
     )
 
 
-def _panel(learned: Insights) -> str:
-    if learned.prediction_accuracy is None or learned.interval is None:
+def _panel(found: Insights) -> str:
+    if found.prediction_accuracy is None or found.interval is None:
         return "Whether panels like yours see it as they do is not known yet."
-    low, high = learned.interval
+    low, high = found.interval
     return (
         "Of two of them, a panel like yours had put the one that did better first in "
-        f"{learned.prediction_accuracy:.0%} of cases ({low:.0%} to {high:.0%}, {learned.n} scripts; a coin has 50%)."
+        f"{found.prediction_accuracy:.0%} of cases ({low:.0%} to {high:.0%}, {found.n} scripts; a coin has 50%)."
     )

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import pytest
 
+from flair_ray.config import Settings
 from flair_ray.domain.calls import ChatRequest, Completion
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.posts import Post
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.learning import with_lessons
 from flair_ray.engine.order import Order
+from flair_ray.ports import Records
 from flair_ray.providers.offline import OfflineProvider
-from tests.posting import HeldRecords, posts
+from flair_ray.wiring import open_archive
+from tests.posting import posts
 
 Prompts = dict[StageName, list[tuple[str, str, str]]]
 
@@ -32,6 +35,12 @@ class Overheard(OfflineProvider):
 
 
 @pytest.fixture
+def records(settings: Settings) -> Records:
+    """Those of a data directory."""
+    return open_archive(settings).records
+
+
+@pytest.fixture
 def prompts_of(
     submit: Callable[[Order], Awaitable[RunId]], local_driver: Callable[..., Driver]
 ) -> Callable[[Order], Awaitable[Prompts]]:
@@ -46,11 +55,13 @@ def prompts_of(
 
 
 async def test_the_next_run_of_this_creator_is_told(
-    prompts_of: Callable[[Order], Awaitable[Prompts]], small_order: Order
+    prompts_of: Callable[[Order], Awaitable[Prompts]], small_order: Order, records: Records
 ) -> None:
     order = replace(small_order, session_id="ada")
     before = await prompts_of(order)
-    told = await with_lessons(order, HeldRecords(posts(12)))
+    for post in posts(12):
+        await records.keep_post(post)
+    told = await with_lessons(order, records)
     after = await prompts_of(told)
 
     for _, shared, _ in after[StageName.S3]:
@@ -73,9 +84,11 @@ async def test_the_next_run_of_this_creator_is_told(
 
 @pytest.mark.parametrize("known", [posts(0), posts(9), posts(12, session_id="bob"), posts(12, views=0)])
 async def test_where_there_is_nothing_to_tell_every_prompt_is_as_it_was(
-    prompts_of: Callable[[Order], Awaitable[Prompts]], small_order: Order, known: list[Post]
+    prompts_of: Callable[[Order], Awaitable[Prompts]], small_order: Order, records: Records, known: list[Post]
 ) -> None:
     order = replace(small_order, session_id="ada")
-    told = await with_lessons(order, HeldRecords(known))
+    for post in known:
+        await records.keep_post(post)
+    told = await with_lessons(order, records)
     assert told == order
     assert await prompts_of(told) == await prompts_of(order)

@@ -17,12 +17,12 @@ from flair_ray.engine.estimate import estimate
 from flair_ray.engine.learning import UNREAD, feedback, with_lessons
 from flair_ray.engine.order import Order, answers_version, prepare
 from flair_ray.errors import ArchiveUnavailable
-from tests.posting import PATTERNS, HeldRecords, post, posts
+from tests.posting import PATTERNS, post, posts
 
 MOST_CHARS = 3_000
 
 
-class AwayRecords(HeldRecords):
+class AwayRecords:
     async def posts_of(self, session_id: str) -> list[Post]:
         raise ArchiveUnavailable("The table does not answer.")
 
@@ -71,7 +71,7 @@ def test_what_is_told_decides_and_shows_in_the_estimate(small_order: Order, sett
 
 
 async def test_a_run_is_made_without_what_cannot_be_read(small_order: Order) -> None:
-    order = await with_lessons(small_order, AwayRecords([]))
+    order = await with_lessons(small_order, AwayRecords())
     assert (order.feedback, order.remarks) == (Feedback(), (UNREAD,))
 
 
