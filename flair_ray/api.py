@@ -21,21 +21,25 @@ from flair_ray import data
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.insights import Insights
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.posts import Post
 from flair_ray.domain.runs import Limits, RunSpec
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
-from flair_ray.engine.learning import with_lessons
+from flair_ray.engine.learning import learned, with_lessons
 from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError
 from flair_ray.inputs import read_personas, read_profile, read_videos
+from flair_ray.inputs.posts import PostBody
 from flair_ray.outputs import write_outputs
 from flair_ray.ports import RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
-from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_archive, open_studio
+from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_archive, open_store, open_studio
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -160,6 +164,25 @@ async def submit(
     run_id = run_id or new_run_id()
     await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
     return run_id
+
+
+async def report(body: PostBody, settings: Settings) -> Post:
+    """Keep how a posted script has done. Raises RunNotFound, ScriptNotFound and RunConflict."""
+    archive = open_archive(settings)
+    try:
+        async with open_store(settings, visiting=True) as opened:
+            return await report_post(body, opened.store, archive, opened.panel, int(time.time() * 1000))
+    finally:
+        await archive.close()
+
+
+async def recall(settings: Settings, session_id: str | None = None) -> Insights:
+    """What was learned from the posts of one session, or of all."""
+    archive = open_archive(settings)
+    try:
+        return await learned(archive.records, session_id)
+    finally:
+        await archive.close()
 
 
 async def carry_out(

@@ -235,6 +235,48 @@ def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> Non
 
 
 @app.command()
+def posted(
+    run_id: RunArg,
+    script_id: Annotated[str, typer.Argument(metavar="SCRIPT", help="A script's id, such as S07.")],
+    platform: Annotated[str, typer.Option(help="Where: one word, such as tiktok.")],
+    url: Annotated[str, typer.Option(help="The post's address.")],
+    views: Annotated[int, typer.Option(help="How often it was seen.")],
+    likes: Annotated[int, typer.Option(help="How many liked it.")],
+    comments: Annotated[int, typer.Option(help="How many comments it has.")],
+    shares: Annotated[int, typer.Option(help="How often it was shared.")],
+    watch_time: Annotated[float | None, typer.Option(help="Seconds that people watched, on average.")] = None,
+    completion: Annotated[float | None, typer.Option(help="Share who saw it to its end, 0 to 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report how a posted script has done, so that the next run can learn from it. The same post again replaces it."""
+    from flair_ray.api import report
+    from flair_ray.domain.codec import plain
+    from flair_ray.inputs.posts import parse_post
+
+    ids = {"run_id": run_id, "script_id": script_id, "platform": platform, "post_url": url}
+    numbers = {"views": views, "likes": likes, "comments": comments, "shares": shares}
+    rates = {"watch_time_avg": watch_time, "completion_rate": completion}
+    post = _run(report(parse_post(ids | numbers | rates), _settings()))
+    _print(plain(post), as_json, f"Kept. `flair insights` says what {post.session_id}'s posts have taught.")
+
+
+@app.command()
+def insights(
+    session: Annotated[str | None, typer.Option(help="Of this session's posts only; else of all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What posts have taught: patterns by real engagement, and how well the panel had ranked."""
+    from flair_ray.api import recall
+    from flair_ray.domain.codec import plain
+    from flair_ray.terminal.tables import insights_table
+
+    found = _run(recall(_settings(), session))
+    if found.top_patterns and not as_json:
+        out.print(insights_table(found))
+    _print(plain(found), as_json, f"{found.note} Posts: {found.total_videos_tracked}.")
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Check this machine: Python, Redis, Ray, keys, disk. Says what to do about what is missing."""
     from flair_ray.doctor import examine

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flair_ray import __version__
+from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.actors.run_host import RunHost
 from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
@@ -29,10 +30,12 @@ from flair_ray.engine.order import answers_version
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
+from flair_ray.ports import Panel
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.local_files import LocalFiles
 from flair_ray.stores.local_records import LocalRecords
+from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 
 LOCAL = "local"
@@ -114,6 +117,8 @@ class OpenStore:
     """A store that answers, and where workers find it."""
 
     store: RedisRunStore
+    panel: Panel
+    """On the same connections: what it is told, the cluster's pools find in Redis when they next seat a persona."""
     url: str
     embedded: bool
 
@@ -131,9 +136,11 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
         server = EmbeddedServer(settings.data_dir, visiting=visiting)
         await asyncio.to_thread(server.open)
         url = server.url
-    store = RedisRunStore(connect(url), settings.run_ttl_s)
+    redis = connect(url)
+    store = RedisRunStore(redis, settings.run_ttl_s)
+    panel = PersonaPool(RedisPersonas(redis, settings.run_ttl_s))
     try:
-        yield OpenStore(store, url, embedded=server is not None)
+        yield OpenStore(store, panel, url, embedded=server is not None)
     finally:
         await store.close()
         if server:

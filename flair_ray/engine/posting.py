@@ -67,7 +67,7 @@ async def ranked_run(run_id: RunId, store: RunStore, archive: Archive) -> Ranked
         return _from_result(await gather_result(store, run_id))
     except RunNotFound:
         record = await archive.records.run(run_id)
-        content = await archive.files.get(run_id, "result.json")
+        content = await archive.files.get(run_id, "result.json") if record else None
         if record is None or content is None:
             raise
     document = json.loads(content)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flair_ray.domain.calls import Usage
+from flair_ray.domain.insights import Insights
 from flair_ray.domain.money import dollars
 from flair_ray.domain.runs import RunSnapshot
 from flair_ray.engine.estimate import Estimate
@@ -153,6 +154,17 @@ def runs_table(runs: Sequence[RunSnapshot]) -> Table:
         begun = _moment(run.created_at_ms).astimezone().strftime("%m-%d %H:%M")
         note = Text(clean(run.error or ("" if run.status.terminal else stage)), no_wrap=True)
         _add(table, run.run_id, status, begun, took, f"{run.tally.calls:,}", note)
+    return table
+
+
+def insights_table(found: Insights) -> Table:
+    """Hooks, then patterns, the best first; against what is usual for this creator."""
+    table = _table("", "scripts>", "engagement>", "against usual>", "range>")
+    for row in (*found.hook_types, *found.top_patterns):
+        low, high = row.interval
+        against = (f"{row.lift:.2f} ×", f"{low:.2f} to {high:.2f}")
+        last = bool(found.hook_types) and row is found.hook_types[-1]
+        _add(table, row.pattern, row.n, f"{row.engagement_rate:.2%}", *against, end_section=last)
     return table
 
 
