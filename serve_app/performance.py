@@ -39,7 +39,7 @@ async def performances(request: Request) -> Response:
 
 async def get_insights(request: Request) -> Response:
     """What posts have taught, of one session or of all: patterns by engagement, and how well the panel had ranked."""
-    session_id = request.query_params.get("session_id")
+    session_id = request.query_params.get("session_id") or None
     return JSONResponse(plain(await learned(studio_of(request).archive.records, session_id)))
 
 

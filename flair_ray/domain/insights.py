@@ -4,8 +4,8 @@ Counted is a script on a platform: several posts of it there are one, by their m
 Engagement is interactions per view. A post without views has none.
 
 Patterns: the log of each one's engagement against the creator's usual on that platform (the median), outliers pulled
-in to three robust deviations; per pattern the mean, shrunk toward the usual by n / (n + 3), as in S2. Interval: of a
-normal mean under that shrinkage.
+in to three robust deviations, or to twice the usual where most are alike; per pattern the mean, shrunk toward the usual
+by n / (n + 3), as in S2. Interval: of a normal mean under that shrinkage.
 
 The panel: among scripts of one run on one platform, the share of pairs that it had put in the order of their
 engagement; ties count half. That is (τ + 1) / 2 for Kendall's τ, pooled over runs. Pairs share scripts, so n scripts
@@ -180,8 +180,8 @@ def _excess(seen: Sequence[Outcome]) -> list[float]:
         by_platform[o.platform].append(o.log_rate)
     usual = {platform: median(logs) for platform, logs in by_platform.items()}
     excess = [o.log_rate - usual[o.platform] for o in seen]
-    most = 3 * ROBUST * median(map(abs, excess)) if excess else 0.0
-    return [max(-most, min(most, x)) for x in excess] if most else excess
+    most = max(log(2), 3 * ROBUST * median(map(abs, excess))) if excess else 0.0
+    return [max(-most, min(most, x)) for x in excess]
 
 
 def comparable(seen: Iterable[Outcome]) -> list[list[Outcome]]:

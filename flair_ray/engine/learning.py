@@ -6,6 +6,7 @@ first, whatever has been posted since. Under ``LEAST_POSTS`` it is empty, and ev
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -29,17 +30,17 @@ async def with_lessons(order: Order, records: Records) -> Order:
         posts = await records.posts_of(order.session_id)
     except ArchiveUnavailable:
         return replace(order, remarks=(*order.remarks, UNREAD))
-    return replace(order, feedback=feedback(posts))
+    return replace(order, feedback=await asyncio.to_thread(feedback, posts)) if posts else order
 
 
 async def learned(
     records: Records, session_id: str | None = None, may_see: Callable[[str], bool] = lambda _: True
 ) -> Insights:
     """What the posts of one session have taught, or without one those of all sessions that one ``may_see``."""
-    if session_id is not None:
-        return insights(await records.posts_of(session_id))
-    sessions = sorted({run.session_id for run in await records.runs() if may_see(run.session_id)})
-    return insights([post for session in sessions for post in await records.posts_of(session)])
+    every = [session_id] if session_id is not None else [run.session_id for run in await records.runs()]
+    sessions = {session for session in every if may_see(session)}
+    posts = [post for session in sorted(sessions) for post in await records.posts_of(session)]
+    return await asyncio.to_thread(insights, posts)
 
 
 def feedback(posts: Sequence[Post]) -> Feedback:

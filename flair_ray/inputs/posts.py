@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -18,12 +17,12 @@ from pydantic import (
 )
 
 from flair_ray.errors import InputError
+from flair_ray.inputs.text import clean
 from flair_ray.inputs.wire import ShortText, faults
 
 MOST_COUNT = 10**12
 MOST_SECONDS = 86_400
 MOST_URL_CHARS = 2_000
-_UNPRINTED = re.compile(r"[\s\x00-\x1f\x7f]")
 
 Count = Annotated[int, Strict(), Field(ge=0, le=MOST_COUNT)]
 Word = Annotated[
@@ -57,7 +56,7 @@ class PostBody(BaseModel):
     @classmethod
     def _is_address(cls, url: str) -> str:
         parts = urlsplit(url)  # raises ValueError for what is no address
-        if parts.scheme not in ("http", "https") or not parts.hostname or _UNPRINTED.search(url):
+        if parts.scheme not in ("http", "https") or not parts.hostname or clean(url) != url or " " in url:
             raise ValueError("an address begins with http:// or https://, names a host and has no spaces")
         return url
 

@@ -152,6 +152,12 @@ def test_one_outlier_does_not_make_its_pattern_the_best() -> None:
     assert insights(some).top_patterns[0].pattern == PATTERNS[0]
 
 
+def test_one_outlier_among_equals_is_believed_little() -> None:
+    some = [post(n, likes=50, pattern_used=PATTERNS[0]) for n in range(1, 20)]
+    outlier = post(20, likes=10**12, pattern_used=PATTERNS[1])
+    assert insights([*some, outlier]).top_patterns[0].lift < 1.25
+
+
 def test_the_interval_covers_the_truth() -> None:
     """400 panels that know something of how 12 scripts will do: the long-run share lies inside 19 times of 20."""
     rng = random.Random(5)  # noqa: S311

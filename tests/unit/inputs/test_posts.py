@@ -52,6 +52,8 @@ def test_what_is_kept(field: str, value: object, kept: object) -> None:
         ("post_url", "https://[/"),
         ("post_url", "https://example.org/\r\nSet-Cookie: a=b"),
         ("post_url", "https://example.org/a b"),
+        ("post_url", "https://example.org/a\u202eb"),
+        ("post_url", "https://example.org/\ud800"),
         ("post_url", "https://example.org/" + "x" * 2_000),
         ("post_url", None),
         ("views", -1),
