@@ -134,12 +134,12 @@ def _are(count: int) -> str:
 
 
 def outcomes(posts: Iterable[Post]) -> list[Outcome]:
-    """One per script and platform that has views, in the order of their names."""
+    """One per script and platform that has views."""
     groups: dict[tuple[RunId, str, ScriptId], list[Post]] = defaultdict(list)
     for post in posts:
         if post.engagement.rate() is not None:
             groups[post.run_id, post.platform, post.script_id].append(post)
-    return [_outcome(groups[key]) for key in sorted(groups)]
+    return [_outcome(group) for group in groups.values()]
 
 
 def _outcome(posts: Sequence[Post]) -> Outcome:

@@ -137,7 +137,8 @@ async def test_the_personas_hear_how_well_they_had_judged(
 
     before = await memory()
     await api.post("/api/performance", json=body(done, best, likes=400))
-    assert await memory() == before  # one result alone says nothing
+    await api.post("/api/performance", json=body(done, worst, platform="youtube", likes=900))
+    assert await memory() == before  # one result alone says nothing, and platforms do not compare
     for _ in range(2):
         await api.post("/api/performance", json=body(done, worst, likes=1))
     after = await memory()
