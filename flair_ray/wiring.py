@@ -2,7 +2,7 @@
 
 choose_model ── which provider and model a run uses
 open_store ──── a Redis by URL, or the embedded server of the data directory
-open_archive ── what is kept for good: the data directory
+open_archive ── what is kept for good: S3 and DynamoDB where they are set, else the data directory
 open_studio ─── a store, Ray and a driver: everything to carry runs out
 open_hosts ──── a store and the cluster's run hosts: to hand runs in and go away
 """
@@ -30,12 +30,16 @@ from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
+from flair_ray.stores.dynamodb import DynamoRecords
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.local_files import LocalFiles
 from flair_ray.stores.local_records import LocalRecords
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
+from flair_ray.stores.s3 import S3Files
 
 LOCAL = "local"
+RECORDS, RUNS = "records.sqlite3", "runs"
+"""In the data directory: records of runs and posts, and a folder of files per run."""
 DEFAULT_MODELS = {
     "kimi": "kimi-k2.6",
     "openai": "gpt-5.4-mini",
@@ -142,9 +146,10 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
 
 def open_archive(settings: Settings) -> Archive:
     """Where runs and posts are kept for good. Connects to nothing yet; whoever opens it closes it."""
+    bucket, table = settings.s3_bucket, settings.dynamodb_table
     return Archive(
-        LocalRecords(settings.data_dir / "records.sqlite3"),
-        LocalFiles(settings.data_dir / "runs"),
+        records=DynamoRecords(table, settings.keep_days) if table else LocalRecords(settings.data_dir / RECORDS),
+        files=S3Files(bucket, settings.s3_prefix) if bucket else LocalFiles(settings.data_dir / RUNS),
     )
 
 
