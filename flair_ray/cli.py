@@ -165,7 +165,7 @@ def runs(as_json: Json = False) -> None:
 
     async def work() -> None:
         async with _opened() as opened:
-            found = await opened.store.runs()
+            found = await opened.runs.summaries()
         _print({"runs": [run_row(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
 
     _run(work())
@@ -207,6 +207,7 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
                 await asyncio.sleep(1)
                 with suppress(RunConflict):
                     await opened.store.request_cancel(RunId(run_id))
+            await opened.keeper.keep_ended()
             return status.value
 
     status = _run(work())
@@ -216,22 +217,17 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
 @app.command()
 def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> None:
     """Write a run's files again: report, scripts, ballots, captions, ZIP. Works on unfinished runs too."""
-    from flair_ray.api import keep
+    from flair_ray.api import export_run
     from flair_ray.domain.ids import RunId
-    from flair_ray.engine.results import gather_result
 
     settings = _settings()
 
-    async def work() -> RunResult:
+    async def work() -> tuple[str, Path]:
         async with _opened(settings) as opened:
-            return keep(await gather_result(opened.store, RunId(run_id)), settings, out_dir)
+            return await export_run(opened.runs, RunId(run_id), settings, out_dir)
 
-    result = _run(work())
-    _print(
-        {"run_id": run_id, "status": result.status.value, "out_dir": str(result.out_dir)},
-        as_json,
-        f"Wrote {result.out_dir}",
-    )
+    status, folder = _run(work())
+    _print({"run_id": run_id, "status": status, "out_dir": str(folder)}, as_json, f"Wrote {folder}")
 
 
 @app.command()

@@ -432,6 +432,18 @@ class RunStore(Protocol):
     async def close(self) -> None: ...
 
 
+class Unkept(Protocol):
+    """Runs that have ended and are not in the archive yet. Raises StoreUnavailable."""
+
+    async def due(self, most: int) -> list[RunId]:
+        """Each is handed out once a minute until it is kept, and does not expire meanwhile."""
+        ...
+
+    async def kept(self, run_id: RunId, finished_at_ms: int) -> bool:
+        """It is kept as it ended at this time. False: it was deleted meanwhile."""
+        ...
+
+
 class RunDriver(Protocol):
     """Takes runs to their ends."""
 

@@ -24,8 +24,10 @@ from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.engine.archive import Archive
 from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.keeping import Keeper
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
+from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
@@ -36,6 +38,7 @@ from flair_ray.stores.local_files import LocalFiles
 from flair_ray.stores.local_records import LocalRecords
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 from flair_ray.stores.s3 import S3Files
+from flair_ray.stores.unkept import RedisUnkept
 
 LOCAL = "local"
 RECORDS, RUNS = "records.sqlite3", "runs"
@@ -120,6 +123,12 @@ class OpenStore:
     store: RedisRunStore
     url: str
     embedded: bool
+    keeper: Keeper
+
+    @property
+    def runs(self) -> AllRuns:
+        """Also those that Redis has forgotten."""
+        return AllRuns(self.store, self.keeper.archive)
 
 
 @asynccontextmanager
@@ -135,10 +144,12 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
         server = EmbeddedServer(settings.data_dir, visiting=visiting)
         await asyncio.to_thread(server.open)
         url = server.url
-    store = RedisRunStore(connect(url), settings.run_ttl_s)
+    redis = connect(url)
+    store, archive = RedisRunStore(redis, settings.run_ttl_s), open_archive(settings)
     try:
-        yield OpenStore(store, url, embedded=server is not None)
+        yield OpenStore(store, url, server is not None, Keeper(store, RedisUnkept(redis), archive))
     finally:
+        await archive.close()
         await store.close()
         if server:
             await asyncio.to_thread(server.close)
@@ -159,6 +170,7 @@ class Studio:
 
     store: RedisRunStore
     driver: Driver
+    keeper: Keeper
 
 
 @asynccontextmanager
@@ -191,7 +203,7 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
             await executor.warm(choice.model, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
             rules = driver_settings(settings)
-            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel))
+            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel), opened.keeper)
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
         await asyncio.wait({ray_starts})
@@ -205,11 +217,13 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
     from flair_ray.workbench import worker_tools
 
-    store = RedisRunStore(connect(redis_url), settings.run_ttl_s)
+    redis = connect(redis_url)
+    store = RedisRunStore(redis, settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
     panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), service_name(redis_url))
     driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
-    return RunHost(store, driver, SystemClock())
+    keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended)
 
 
 @asynccontextmanager

@@ -16,11 +16,12 @@ from flair_ray.api import RunOptions, make_order
 from flair_ray.config import OFFLINE, Settings
 from flair_ray.domain.ids import RunId, new_run_id
 from flair_ray.engine.order import Order, first_event, prepare
-from flair_ray.errors import FlairError, RunConflict
+from flair_ray.engine.past import AllRuns
+from flair_ray.errors import FlairError, RunConflict, RunNotFound
 from flair_ray.ports import RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
-from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model
+from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model, open_archive
 from serve_app.feed import Feed
 from serve_app.models import StartBody
 from serve_app.streams import HEARTBEAT_S, Streams
@@ -48,6 +49,8 @@ class RunHosts(Protocol):
 class Studio:
     settings: Settings
     store: RunStore
+    runs: AllRuns
+    """Also those that Redis has forgotten."""
     front: RedisFront
     streams: Streams
     hosts: RunHosts
@@ -92,13 +95,13 @@ class Studio:
 
     async def delete(self, run_id: RunId) -> None:
         """Cancel a run, let its driver stop, then forget it. A dead driver is waited for no longer than its lease."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, RunNotFound):
             async with asyncio.timeout(self.settings.lease_ttl_s + 1):
                 while not (await self.store.snapshot(run_id)).status.terminal:
                     with contextlib.suppress(RunConflict):
                         await self.store.request_cancel(run_id)
                     await asyncio.sleep(CANCEL_LOOK_S)
-        await self.store.delete(run_id)
+        await self.runs.delete(run_id)
 
 
 @asynccontextmanager
@@ -108,10 +111,12 @@ async def open_front(
     """The connections of one process."""
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
-    feed = Feed(listener(redis_url))
+    runs = AllRuns(store, open_archive(settings))
+    front, feed = RedisFront(redis, settings.run_ttl_s), Feed(listener(redis_url))
     try:
-        yield Studio(settings, store, RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s), hosts)
+        yield Studio(settings, store, runs, front, Streams(store, feed, heartbeat_s), hosts)
     finally:
+        await runs.archive.close()
         await feed.close()
         await store.close()
 

@@ -1,7 +1,8 @@
 """One service of AWS, called from a bounded number of threads: boto3 blocks.
 
 Address, region and keys are found by botocore itself, under its own names (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION,
-AWS_PROFILE, the role of a machine): https://docs.aws.amazon.com/sdkref/latest/guide/. boto3 is loaded with the first call.
+AWS_PROFILE, the role of a machine): https://docs.aws.amazon.com/sdkref/latest/guide/. boto3 is loaded with the first
+call.
 """
 
 from __future__ import annotations

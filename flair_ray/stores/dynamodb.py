@@ -7,7 +7,7 @@
 A run and its posts share a partition; the index ``session-at`` has what belongs to a session, in the order of time.
 Keys hold hashes where people choose the text, for a key is short and their text need not be. Writes are conditional:
 an older record of a run is dropped, and a post keeps the time it was first reported at. With ``keep_days`` items carry
-``expires_at``, the table's time to live: DynamoDB removes them within days after it, and until then they are passed over.
+``expires_at``, the table's time to live: DynamoDB removes them some time after it, and they are passed over until then.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class DynamoRecords:
 
     async def _of_session(self, session_id: str, kind: str) -> list[Item]:
         values = {":session": _hashed(session_id), ":kind": f"{kind}#"}
-        condition = {
+        condition: Item = {
             "KeyConditionExpression": "#session = :session AND begins_with(#at, :kind)",
             "ExpressionAttributeNames": {f"#{name}": name for name in INDEX_KEYS},  # reserved words
         }
@@ -201,7 +201,8 @@ def _summary(summary: Mapping[str, Any]) -> str:
 
 
 def _record(item: Item) -> RunRecord:
-    return _made(RunRecord, item | {"summary": json.loads(item["summary"])})
+    record: RunRecord = _made(RunRecord, item | {"summary": json.loads(item["summary"])})
+    return record
 
 
 def _posts(items: Iterable[Item]) -> list[Post]:

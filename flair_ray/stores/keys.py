@@ -74,6 +74,17 @@ def hosted_runs() -> str:
     return f"{ROOT}:hosted"
 
 
+def unkept_runs() -> str:
+    """Sorted set run id → from when on it may be taken to be kept for good, ms: the runs that have ended, until they
+    are in the archive."""
+    return f"{ROOT}:unkept"
+
+
+def deletion(run_id: RunId) -> str:
+    """String: this run was deleted within the last hour."""
+    return f"{run(run_id)}:deleted"
+
+
 def claim(key: str) -> str:
     """String OWNER:number, who is at work on this question and by which of its claims; deleted with the answer."""
     return f"{ROOT}:claim:{key}"

@@ -19,8 +19,8 @@ from flair_ray.stores.s3 import PART_BYTES, S3Files
 BUCKET = "studio-files"
 HTML = "text/html"
 WRONG_NAMES = (
-    "../result.json", "/etc/passwd", "a/../../b", "a//b", ".hidden", "a/.b", "", "a\\b", "a\x00b", "a\nb", "ä.html", "~/a",
-    "a/" * 9 + "b", "x" * 200,
+    "../result.json", "/etc/passwd", "a/../../b", "a//b", ".hidden", "a/.b", "", "a\\b", "a\x00b", "a\nb", "ä.html",
+    "~/a", "a/" * 9 + "b", "x" * 200,
 )  # fmt: skip
 
 
@@ -74,12 +74,11 @@ async def test_a_forgotten_run_takes_its_files_and_no_others(files: Files) -> No
 
 @pytest.mark.parametrize("name", WRONG_NAMES)
 async def test_a_name_leads_nowhere_else(files: Files, tmp_path: Path, name: str) -> None:
-    before = {path for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(InputError, match="cannot be called"):
         await files.put(new_run_id(), name, b"x", "text/plain")
     assert await files.get(new_run_id(), name) is None
     assert await files.link(new_run_id(), name, 60) is None
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("run_id", ["..", "", "a/b", "."])
