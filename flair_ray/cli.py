@@ -231,13 +231,18 @@ def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> Non
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check this machine: Python, Redis, Ray, keys, disk. Says what to do about what is missing."""
+def doctor(
+    as_json: Json = False,
+    create_table: Annotated[
+        bool, typer.Option("--create-table", help="First make the table that FLAIR_DYNAMODB_TABLE names.")
+    ] = False,
+) -> None:
+    """Check this machine: Python, Redis, Ray, keys, disk, archive. Says what to do about what is missing."""
     from flair_ray.doctor import examine
     from flair_ray.domain.codec import plain
     from flair_ray.terminal.tables import doctor_table
 
-    checks = _run(examine(_settings()))
+    checks = _run(examine(_settings(), create_table=create_table))
     fit = all(c.ok is not False for c in checks)
     _print({"ok": fit, "checks": [plain(c) for c in checks]}, as_json) if as_json else out.print(doctor_table(checks))
     raise typer.Exit(0 if fit else 4)

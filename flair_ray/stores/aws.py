@@ -16,7 +16,7 @@ from flair_ray.errors import ArchiveUnavailable
 
 T = TypeVar("T")
 MOST_CALLS = 8
-ATTEMPTS = 4
+ATTEMPTS = 3
 """Of one request, with backoff in between."""
 CONNECT_S, READ_S = 3, 20
 
