@@ -30,16 +30,17 @@ from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
 from flair_ray.engine.learning import learned, with_lessons
 from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.past import AllRuns
 from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.inputs.posts import PostBody
-from flair_ray.outputs import write_outputs
+from flair_ray.outputs import write_files, write_outputs
 from flair_ray.ports import RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
-from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_archive, open_store, open_studio
+from flair_ray.wiring import RUNS, Choice, Studio, choose_model, declared_limits, open_archive, open_store, open_studio
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -168,12 +169,8 @@ async def submit(
 
 async def report(body: PostBody, settings: Settings) -> Post:
     """Keep how a posted script has done. Raises RunNotFound, ScriptNotFound and RunConflict."""
-    archive = open_archive(settings)
-    try:
-        async with open_store(settings, visiting=True) as opened:
-            return await report_post(body, opened.store, archive, opened.panel, int(time.time() * 1000))
-    finally:
-        await archive.close()
+    async with open_store(settings, visiting=True) as opened:
+        return await report_post(body, opened.runs, opened.panel, int(time.time() * 1000))
 
 
 async def recall(settings: Settings, session_id: str | None = None) -> Insights:
@@ -205,8 +202,9 @@ async def carry_out(
     finally:
         driving.cancel()
         await asyncio.gather(driving, return_exceptions=True)
-    result = await gather_result(studio.store, run_id, begun_s=begun_s)
-    return keep(result, settings, out_dir)
+    result = keep(await gather_result(studio.store, run_id, begun_s=begun_s), settings, out_dir)
+    await studio.keeper.keep_ended(result)
+    return result
 
 
 async def follow(store: RunStore, run_id: RunId, tell: Listener, driving: asyncio.Task[object] | None = None) -> None:
@@ -227,10 +225,24 @@ async def follow(store: RunStore, run_id: RunId, tell: Listener, driving: asynci
 
 def keep(result: RunResult, settings: Settings, out_dir: str | Path | None = None) -> RunResult:
     """Write a run's outputs, by default to its folder under the data directory."""
-    folder = Path(out_dir) if out_dir else settings.data_dir / "runs" / result.run_id
+    folder = _folder(result.run_id, settings, out_dir)
     placed = replace(result, out_dir=folder)
     write_outputs(placed, folder)
     return placed
+
+
+async def export_run(
+    runs: AllRuns, run_id: RunId, settings: Settings, out_dir: str | Path | None = None
+) -> tuple[str, Path]:
+    """Write a run's outputs again; also of a run that only the archive has. Returns its status, and where they are."""
+    summary, contents = await runs.summary(run_id), await runs.outputs(run_id)
+    folder = _folder(run_id, settings, out_dir)
+    write_files(run_id, contents, folder)
+    return summary["status"], folder
+
+
+def _folder(run_id: RunId, settings: Settings, out_dir: str | Path | None) -> Path:
+    return Path(out_dir) if out_dir else settings.data_dir / RUNS / run_id
 
 
 def _videos(given: str | Path | Sequence[Video] | None, settings: Settings) -> tuple[tuple[Video, ...], list[str]]:

@@ -165,7 +165,7 @@ def runs(as_json: Json = False) -> None:
 
     async def work() -> None:
         async with _opened() as opened:
-            found = await opened.store.runs()
+            found = await opened.runs.summaries()
         _print({"runs": [run_row(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
 
     _run(work())
@@ -207,6 +207,7 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
                 await asyncio.sleep(1)
                 with suppress(RunConflict):
                     await opened.store.request_cancel(RunId(run_id))
+            await opened.keeper.keep_ended()
             return status.value
 
     status = _run(work())
@@ -216,22 +217,17 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
 @app.command()
 def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> None:
     """Write a run's files again: report, scripts, ballots, captions, ZIP. Works on unfinished runs too."""
-    from flair_ray.api import keep
+    from flair_ray.api import export_run
     from flair_ray.domain.ids import RunId
-    from flair_ray.engine.results import gather_result
 
     settings = _settings()
 
-    async def work() -> RunResult:
+    async def work() -> tuple[str, Path]:
         async with _opened(settings) as opened:
-            return keep(await gather_result(opened.store, RunId(run_id)), settings, out_dir)
+            return await export_run(opened.runs, RunId(run_id), settings, out_dir)
 
-    result = _run(work())
-    _print(
-        {"run_id": run_id, "status": result.status.value, "out_dir": str(result.out_dir)},
-        as_json,
-        f"Wrote {result.out_dir}",
-    )
+    status, folder = _run(work())
+    _print({"run_id": run_id, "status": status, "out_dir": str(folder)}, as_json, f"Wrote {folder}")
 
 
 @app.command()
@@ -277,13 +273,18 @@ def insights(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check this machine: Python, Redis, Ray, keys, disk. Says what to do about what is missing."""
+def doctor(
+    as_json: Json = False,
+    create_table: Annotated[
+        bool, typer.Option("--create-table", help="First make the table that FLAIR_DYNAMODB_TABLE names.")
+    ] = False,
+) -> None:
+    """Check this machine: Python, Redis, Ray, keys, disk, archive. Says what to do about what is missing."""
     from flair_ray.doctor import examine
     from flair_ray.domain.codec import plain
     from flair_ray.terminal.tables import doctor_table
 
-    checks = _run(examine(_settings()))
+    checks = _run(examine(_settings(), create_table=create_table))
     fit = all(c.ok is not False for c in checks)
     _print({"ok": fit, "checks": [plain(c) for c in checks]}, as_json) if as_json else out.print(doctor_table(checks))
     raise typer.Exit(0 if fit else 4)

@@ -69,6 +69,16 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         64 * 1024**2, ge=1, description="Most bytes of one upload over HTTP, all its files together."
     )
+    s3_bucket: str | None = Field(
+        None, min_length=1, description="The bucket that keeps the files of runs; unset: the data directory."
+    )
+    s3_prefix: str = Field("runs/", description="What the names of our objects in the bucket begin with.")
+    dynamodb_table: str | None = Field(
+        None, min_length=1, description="The table that keeps records of runs and posts; unset: the data directory."
+    )
+    keep_days: int | None = Field(
+        None, ge=1, description="After how many days DynamoDB may remove a record; unset: never."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."
     )

@@ -15,41 +15,31 @@ from flair_ray.domain.ids import RunId
 from flair_ray.domain.posts import Post
 from flair_ray.engine.learning import learned
 from flair_ray.engine.posting import report_post
-from flair_ray.errors import RunNotFound
 from flair_ray.inputs.posts import PostBody
 from serve_app.models import json_body
-from serve_app.studio import Studio, studio_of
+from serve_app.studio import studio_of
 
 
 async def report(request: Request) -> Response:
     """Report how a posted script has done; the same post again replaces it."""
     studio = studio_of(request)
     body = PostBody.model_validate(await json_body(request))
-    await report_post(body, studio.store, studio.archive, studio.panel, int(time.time() * 1000))
+    await report_post(body, studio.runs, studio.panel, int(time.time() * 1000))
     return JSONResponse({"status": "ok"})
 
 
 async def performances(request: Request) -> Response:
     """What was reported of a run's scripts, oldest first."""
-    studio, run_id = studio_of(request), RunId(request.path_params["run_id"])
-    await _check_known(studio, run_id)
-    rows = [_row(post) for post in await studio.archive.records.posts(run_id)]
+    runs, run_id = studio_of(request).runs, RunId(request.path_params["run_id"])
+    await runs.summary(run_id)
+    rows = [_row(post) for post in await runs.archive.records.posts(run_id)]
     return JSONResponse({"run_id": run_id, "performances": rows})
 
 
 async def get_insights(request: Request) -> Response:
     """What posts have taught, of one session or of all: patterns by engagement, and how well the panel had ranked."""
     session_id = request.query_params.get("session_id") or None
-    return JSONResponse(plain(await learned(studio_of(request).archive.records, session_id)))
-
-
-async def _check_known(studio: Studio, run_id: RunId) -> None:
-    """Raises RunNotFound."""
-    try:
-        await studio.store.spec(run_id)
-    except RunNotFound:
-        if await studio.archive.records.run(run_id) is None:
-            raise
+    return JSONResponse(plain(await learned(studio_of(request).runs.archive.records, session_id)))
 
 
 def _row(post: Post) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 import re
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,12 +13,11 @@ from starlette.routing import Route
 from flair_ray.data import sample_profiles
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId
-from flair_ray.domain.runs import RunSnapshot, RunStatus
+from flair_ray.domain.runs import RunStatus
+from flair_ray.engine.archive import media_type
 from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
-from flair_ray.engine.results import cost_of, gather_result
 from flair_ray.errors import RunConflict, RunNotFound
-from flair_ray.outputs import render_outputs
 from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
 from serve_app.models import start_body
 from serve_app.performance import PERFORMANCE_ROUTES
@@ -30,6 +27,7 @@ from serve_app.uploads import upload_videos
 
 ANONYMOUS = "anonymous"
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ROW_FIELDS = ("run_id", "status", "current_stage", "stages")
 _RESULT_FIELDS = ("run_id", "results", "creator_profile", "completed_at", "warnings", "notices", "cost", "partial")
 _DOCUMENT_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads",  # its texts are others'
@@ -57,11 +55,11 @@ async def status(request: Request) -> Response:
 
 
 async def results(request: Request) -> Response:
-    studio, run_id = studio_of(request), _run_id(request)
-    status = (await studio.store.snapshot(run_id)).status
-    if status is not RunStatus.COMPLETED:
-        raise RunConflict(f"Run {run_id} is {status.value}: it has no result yet.")
-    document = (await gather_result(studio.store, run_id)).document()
+    runs, run_id = studio_of(request).runs, _run_id(request)
+    status = (await runs.summary(run_id))["status"]
+    if status != RunStatus.COMPLETED:
+        raise RunConflict(f"Run {run_id} is {status}: it has no result yet.")
+    document = await runs.document(run_id)
     return JSONResponse({name: document[name] for name in _RESULT_FIELDS})
 
 
@@ -85,29 +83,12 @@ async def recover(request: Request) -> Response:
 
 
 async def list_runs(request: Request) -> Response:
-    found = await studio_of(request).store.runs(_session(request))
-    return JSONResponse({"runs": [_row(snapshot) for snapshot in found]})
+    found = await studio_of(request).runs.summaries(_session(request))
+    return JSONResponse({"runs": [{name: summary[name] for name in _ROW_FIELDS} for summary in found]})
 
 
 async def one_run(request: Request) -> Response:
-    snapshot = await studio_of(request).store.snapshot(_run_id(request))
-    spec = snapshot.spec
-    assert spec is not None  # noqa: S101  # the store's snapshots have it
-    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits", "feedback")
-    body = _row(snapshot) | {
-        "session_id": snapshot.session_id,
-        "created_at_ms": snapshot.created_at_ms,
-        "begun_at_ms": snapshot.begun_at_ms,
-        "finished_at_ms": snapshot.finished_at_ms,
-        "error": snapshot.error,
-        "recovering": snapshot.recovering,
-        "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
-        "configuration": {name: plain(getattr(spec, name)) for name in names}
-        | {"provider": spec.model.provider, "model": spec.model.model, "max_usd": spec.money.max_usd},
-        "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
-        "warnings": list(spec.warnings),
-    }
-    return JSONResponse(body)
+    return JSONResponse(await studio_of(request).runs.summary(_run_id(request)))
 
 
 async def delete(request: Request) -> Response:
@@ -117,7 +98,7 @@ async def delete(request: Request) -> Response:
 
 async def ranking(request: Request) -> Response:
     run_id = _run_id(request)
-    document = (await gather_result(studio_of(request).store, run_id)).document()
+    document = await studio_of(request).runs.document(run_id)
     if document["ranking"] is None:
         raise RunConflict(f"Run {run_id} is {document['status']}: its scripts are not ranked yet.")
     said = {name: document[name] for name in ("run_id", "status", "warnings", "notices")}
@@ -125,14 +106,12 @@ async def ranking(request: Request) -> Response:
 
 
 async def output_file(request: Request) -> Response:
-    """A file of a run, made on the fly. There are no other names than those the run has."""
-    result = await gather_result(studio_of(request).store, _run_id(request))
+    """A file of a run. There are no other names than those the run has."""
     name = request.path_params["name"]
-    content = (await asyncio.to_thread(render_outputs, result)).get(name)
+    content = await studio_of(request).runs.file(_run_id(request), name)
     if content is None:
         raise HTTPException(404, "This run has no such file.")
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Response(content, headers=_DOCUMENT_HEADERS, media_type=kind)
+    return Response(content, headers=_DOCUMENT_HEADERS, media_type=media_type(name))
 
 
 async def estimate_run(request: Request) -> Response:
@@ -181,15 +160,6 @@ def _run_id(request: Request) -> RunId:
     if not _RUN_ID.fullmatch(run_id):
         raise RunNotFound(run_id)
     return RunId(run_id)
-
-
-def _row(snapshot: RunSnapshot) -> dict[str, Any]:
-    return {
-        "run_id": snapshot.run_id,
-        "status": snapshot.status.value,
-        "current_stage": snapshot.current_stage.value if snapshot.current_stage else None,
-        "stages": {name.value: counts.status for name, counts in snapshot.stages.items()},
-    }
 
 
 def _template(name: str) -> str:

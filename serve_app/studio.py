@@ -15,12 +15,12 @@ from starlette.requests import Request
 from flair_ray.api import RunOptions, make_order
 from flair_ray.config import OFFLINE, Settings
 from flair_ray.domain.ids import RunId, new_run_id
-from flair_ray.engine.archive import Archive
 from flair_ray.engine.learning import with_lessons
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_personas import PersonasIn, open_panel
-from flair_ray.errors import FlairError, RunConflict
+from flair_ray.errors import FlairError, RunConflict, RunNotFound
 from flair_ray.ports import Panel, RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
@@ -52,10 +52,11 @@ class RunHosts(Protocol):
 class Studio:
     settings: Settings
     store: RunStore
+    runs: AllRuns
+    """Also those that Redis has forgotten."""
     front: RedisFront
     streams: Streams
     hosts: RunHosts
-    archive: Archive
     panel: Panel
 
     async def order(self, body: StartBody, session_id: str, *, keyless: bool = False) -> Order:
@@ -74,7 +75,7 @@ class Studio:
         )
         _, order = make_order(options, self.settings, keyless=keyless)
         order = replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
-        return await with_lessons(order, self.archive.records)
+        return await with_lessons(order, self.runs.archive.records)
 
     async def start(self, body: StartBody, session_id: str, idempotency_key: str | None) -> RunId:
         """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
@@ -99,13 +100,13 @@ class Studio:
 
     async def delete(self, run_id: RunId) -> None:
         """Cancel a run, let its driver stop, then forget it. A dead driver is waited for no longer than its lease."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, RunNotFound):
             async with asyncio.timeout(self.settings.lease_ttl_s + 1):
                 while not (await self.store.snapshot(run_id)).status.terminal:
                     with contextlib.suppress(RunConflict):
                         await self.store.request_cancel(run_id)
                     await asyncio.sleep(CANCEL_LOOK_S)
-        await self.store.delete(run_id)
+        await self.runs.delete(run_id)
 
 
 @asynccontextmanager
@@ -115,15 +116,15 @@ async def open_front(
     """The connections of one process."""
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
-    feed, archive = Feed(listener(redis_url)), open_archive(settings)
+    runs = AllRuns(store, open_archive(settings))
+    front, feed = RedisFront(redis, settings.run_ttl_s), Feed(listener(redis_url))
     personas = PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools)
     panel = open_panel(personas, service_name(redis_url), redis)
-    front, streams = RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s)
     try:
-        yield Studio(settings, store, front, streams, hosts, archive, panel)
+        yield Studio(settings, store, runs, front, Streams(store, feed, heartbeat_s), hosts, panel)
     finally:
+        await runs.archive.close()
         await feed.close()
-        await archive.close()
         await store.close()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.runs import RunSnapshot, RunStatus
@@ -71,6 +73,30 @@ def _notices(state: RunState, cost: Cost) -> tuple[str, ...]:
     if cost.unsure_usd:
         notices.append(f"Up to {dollars(cost.unsure_usd)} more may be billed, for calls that brought no answer.")
     return tuple(notices)
+
+
+def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
+    """Where a run stands, as plain JSON: what the API answers and what is kept of it for good."""
+    spec = snapshot.spec
+    assert spec is not None  # noqa: S101  # the store's snapshots have it
+    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits", "feedback")
+    return {
+        "run_id": snapshot.run_id,
+        "status": snapshot.status.value,
+        "current_stage": snapshot.current_stage.value if snapshot.current_stage else None,
+        "stages": {name.value: counts.status for name, counts in snapshot.stages.items()},
+        "session_id": snapshot.session_id,
+        "created_at_ms": snapshot.created_at_ms,
+        "begun_at_ms": snapshot.begun_at_ms,
+        "finished_at_ms": snapshot.finished_at_ms,
+        "error": snapshot.error,
+        "recovering": snapshot.recovering,
+        "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
+        "configuration": {name: plain(getattr(spec, name)) for name in names}
+        | {"provider": spec.model.provider, "model": spec.model.model, "max_usd": spec.money.max_usd},
+        "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
+        "warnings": list(spec.warnings),
+    }
 
 
 def cost_of(snapshot: RunSnapshot) -> Cost:

@@ -40,6 +40,9 @@ class LocalFiles:
         if is_run(run_id):
             await asyncio.to_thread(self._remove, self._folder / run_id)
 
+    async def check(self) -> None:
+        await asyncio.to_thread(self._make)
+
     async def close(self) -> None:
         pass
 
@@ -55,6 +58,10 @@ class LocalFiles:
                 os.replace(beside, path)
             finally:
                 beside.unlink(missing_ok=True)
+
+    def _make(self) -> None:
+        with self._translated():
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def _read(self, path: Path) -> bytes | None:
         with self._translated():

@@ -75,6 +75,9 @@ class LocalRecords:
     async def posts_of(self, session_id: str) -> list[Post]:
         return await self._posts("session_id", session_id)
 
+    async def check(self) -> None:
+        await self._do()
+
     async def close(self) -> None:
         pass  # no connection outlives its call
 

@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flair_ray.domain.calls import Usage
+from flair_ray.domain.ids import StageName
 from flair_ray.domain.insights import Insights
 from flair_ray.domain.money import dollars
-from flair_ray.domain.runs import RunSnapshot
+from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.estimate import Estimate
 from flair_ray.result import RunResult
 from flair_ray.terminal.wording import STAGE_LABELS, STYLES, clean, compact, span
@@ -126,34 +127,30 @@ def _spread(spread: Mapping[str, Any], unit: str) -> str:
     return f"{low} to {high}, median {middle} ({spread['known']:,} known)"
 
 
-def run_row(run: RunSnapshot) -> dict[str, Any]:
-    """One run as plain JSON values."""
-    model = run.spec.model if run.spec else None
-    return {
-        "run_id": run.run_id,
-        "status": run.status.value,
-        "current_stage": run.current_stage.value if run.current_stage else None,
-        "stages": {name.value: counts.status for name, counts in run.stages.items()},
-        "created_at": _moment(run.created_at_ms).isoformat(),
-        "finished_at": _moment(run.finished_at_ms).isoformat() if run.finished_at_ms else None,
-        "provider": model.provider if model else None,
-        "model": model.model if model else None,
-        "calls": run.tally.calls,
-        "error": run.error,
+def run_row(run: Mapping[str, Any]) -> dict[str, Any]:
+    """One run as plain JSON values, from its summary."""
+    named = {name: run[name] for name in ("run_id", "status", "current_stage", "stages", "error")}
+    return named | {
+        "created_at": _moment(run["created_at_ms"]).isoformat(),
+        "finished_at": _moment(run["finished_at_ms"]).isoformat() if run["finished_at_ms"] else None,
+        "provider": run["configuration"]["provider"],
+        "model": run["configuration"]["model"],
+        "calls": run["spend"]["calls"]["calls"],
     }
 
 
-def runs_table(runs: Sequence[RunSnapshot]) -> Table:
-    """One row per run, in the order given."""
+def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per run, from their summaries, in the order given."""
     table = _table("run", "status", "begun", "took>", "calls>", "*")
     table.columns[0].min_width = 36
     for run in runs:
-        stage = STAGE_LABELS[run.current_stage] if run.current_stage else ""
-        took = span((run.finished_at_ms - run.created_at_ms) / 1000) if run.finished_at_ms else ""
-        status = Text(run.status.value, STYLES[run.status.value])
-        begun = _moment(run.created_at_ms).astimezone().strftime("%m-%d %H:%M")
-        note = Text(clean(run.error or ("" if run.status.terminal else stage)), no_wrap=True)
-        _add(table, run.run_id, status, begun, took, f"{run.tally.calls:,}", note)
+        created_ms, finished_ms, status = run["created_at_ms"], run["finished_at_ms"], RunStatus(run["status"])
+        stage = STAGE_LABELS[StageName(run["current_stage"])] if run["current_stage"] else ""
+        took = span((finished_ms - created_ms) / 1000) if finished_ms else ""
+        begun = _moment(created_ms).astimezone().strftime("%m-%d %H:%M")
+        note = Text(clean(run["error"] or ("" if status.terminal else stage)), no_wrap=True)
+        calls = f"{run['spend']['calls']['calls']:,}"
+        _add(table, run["run_id"], Text(status.value, STYLES[status.value]), begun, took, calls, note)
     return table
 
 

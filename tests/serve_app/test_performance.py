@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,11 +12,8 @@ import pytest
 from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.personas import persona_key
-from flair_ray.domain.posts import RunRecord
-from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.archive import Archive
 from flair_ray.engine.results import gather_result
-from flair_ray.outputs import render_outputs
 from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.wiring import open_archive
@@ -155,7 +153,8 @@ async def test_a_post_comes_in_after_redis_has_forgotten_the_run(
     api: httpx2.AsyncClient, done: str, store: RedisRunStore, archive: Archive
 ) -> None:
     result = await gather_result(store, RunId(done))
-    await archive.keep(RunRecord(RunId(done), "ada", RunStatus.COMPLETED, 1, 2, {}), render_outputs(result))
+    while await archive.records.run(RunId(done)) is None:
+        await asyncio.sleep(0.01)
     live = await api.post("/api/performance", json=body(done, "S01"))
     await store.delete(RunId(done))
     late = await api.post("/api/performance", json=body(done, "S02"))

@@ -31,7 +31,7 @@ def flair(settings: Settings, redis_url: str) -> Flair:
         "scripts": [{"script_id": f"S{n:02d}", "pattern_used": PATTERNS[n % 3]} for n in range(1, 13)],
         "ranking": {"rows": [{"script_id": f"S{n:02d}", "rank": n} for n in range(1, 13)]},
     }
-    record = RunRecord(RUN, "anonymous", RunStatus.COMPLETED, 1, 2, {})
+    record = RunRecord(RUN, "anonymous", RunStatus.COMPLETED, 1, 2, {"status": "completed", "session_id": "anonymous"})
     asyncio.run(open_archive(settings).keep(record, {"result.json": json.dumps(document).encode()}))
     env = {"FLAIR_DATA_DIR": str(settings.data_dir), "FLAIR_REDIS_URL": redis_url, "COLUMNS": "100"}
     return lambda *words: CliRunner().invoke(app, list(words), env=env)
