@@ -153,7 +153,7 @@ async def test_a_post_comes_in_after_redis_has_forgotten_the_run(
     api: httpx2.AsyncClient, done: str, store: RedisRunStore, archive: Archive
 ) -> None:
     result = await gather_result(store, RunId(done))
-    while await archive.records.run(RunId(done)) is None:
+    while await archive.records.run(RunId(done)) is None:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     live = await api.post("/api/performance", json=body(done, "S01"))
     await store.delete(RunId(done))
