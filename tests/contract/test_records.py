@@ -71,6 +71,8 @@ def post(run_id: RunId, at_ms: int = 5_000, **changes: object) -> Post:
         posted_at_ms=at_ms,
         watch_time_avg=12.3456789,
         completion_rate=0.1,
+        rank=3,
+        pattern_used="question hook, escalating, curiosity gap",
     )
     return replace(made, **changes)  # type: ignore[arg-type]  # a test's own
 
