@@ -115,7 +115,11 @@ def insights(posts: Sequence[Post]) -> Insights:
             f"platform; there {_are(compared)}."
         )
     else:
-        note = f"Of two posted scripts the panel had the better one first in {accuracy:.0%} of cases; a coin has 50%."
+        low, high = interval or (0.0, 1.0)
+        note = (
+            f"Of two posted scripts the panel had the better one first in {accuracy:.0%} of cases "
+            f"({low:.0%} to {high:.0%}); a coin has 50%."
+        )
     return Insights(
         top_patterns=pattern_results(seen, [o.pattern for o in seen]),
         hook_types=pattern_results(seen, [hook_of(o.pattern) for o in seen]),

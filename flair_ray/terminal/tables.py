@@ -156,10 +156,10 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
 
 def insights_table(found: Insights) -> Table:
     """Hooks, then patterns, the best first; against what is usual for this creator."""
-    table = _table("", "scripts>", "engagement>", "against usual>", "range>")
+    table = _table("*", "scripts>", "rate>", "× usual>", "range>")
     for row in (*found.hook_types, *found.top_patterns):
         low, high = row.interval
-        against = (f"{row.lift:.2f} ×", f"{low:.2f} to {high:.2f}")
+        against = (f"{row.lift:.2f}", f"{low:.2f}-{high:.2f}")
         last = bool(found.hook_types) and row is found.hook_types[-1]
         _add(table, row.pattern, row.n, f"{row.engagement_rate:.2%}", *against, end_section=last)
     return table
