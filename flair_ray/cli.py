@@ -161,12 +161,12 @@ def ingest(
 @app.command()
 def runs(as_json: Json = False) -> None:
     """List the runs of this data directory, oldest first."""
-    from flair_ray.terminal.tables import run_row, runs_table
+    from flair_ray.terminal.tables import run_document, runs_table
 
     async def work() -> None:
         async with _opened() as opened:
-            found = await opened.runs.summaries()
-        _print({"runs": [run_row(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
+            found = await opened.runs.rows()
+        _print({"runs": [run_document(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
 
     _run(work())
 

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FLAIR_", frozen=True, extra="ignore")
 
     data_dir: Path = Field(
-        default_factory=_default_data_dir, description="Where runs, reports and the embedded Redis live."
+        default_factory=_default_data_dir, description="Where runs, reports, records and the embedded Redis live."
     )
     redis_url: SecretStr | None = Field(
         None, description="A Redis or Valkey to use instead of the embedded one (redis://, rediss://, unix://)."

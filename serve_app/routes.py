@@ -83,8 +83,8 @@ async def recover(request: Request) -> Response:
 
 
 async def list_runs(request: Request) -> Response:
-    found = await studio_of(request).runs.summaries(_session(request))
-    return JSONResponse({"runs": [{name: summary[name] for name in _ROW_FIELDS} for summary in found]})
+    rows = await studio_of(request).runs.rows(_session(request))
+    return JSONResponse({"runs": [{name: row[name] for name in _ROW_FIELDS} for row in rows]})
 
 
 async def one_run(request: Request) -> Response:

@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.posts import RunRecord
 from flair_ray.engine.archive import Archive
-from flair_ray.engine.results import gather_result, summary_of
+from flair_ray.engine.results import gather_result, row_of, summary_of
 from flair_ray.errors import ArchiveUnavailable, RunNotFound
 from flair_ray.outputs import render_outputs, unzipped
 from flair_ray.ports import RunStore
@@ -40,18 +40,20 @@ class AllRuns:
         except RunNotFound:
             return dict((await self._record(run_id)).summary)
 
-    async def summaries(self, session_id: str | None = None) -> list[Document]:
-        """The same for every run of one session, or of all, oldest first.
+    async def rows(self, session_id: str | None = None) -> list[Document]:
+        """Every run of one session, or of all, oldest first: at least what ``row_of`` says of each.
 
         Without the archive those that Redis has: whoever watches them needs no archive for it.
         """
-        known = {snapshot.run_id: summary_of(snapshot) for snapshot in await self.store.runs(session_id)}
+        rows = [row_of(snapshot) for snapshot in await self.store.runs(session_id)]
+        known = {row["run_id"] for row in rows}
         try:
-            past = {record.run_id: dict(record.summary) for record in await self.archive.records.runs(session_id)}
+            past = await self.archive.records.runs(session_id)
         except ArchiveUnavailable as err:
             log.warning("only the runs that Redis has are listed: %s", err)
-            past = {}
-        return sorted((past | known).values(), key=lambda summary: (summary["created_at_ms"], summary["run_id"]))
+            past = []
+        rows += [dict(record.summary) for record in past if record.run_id not in known]
+        return sorted(rows, key=lambda row: (row["created_at_ms"], row["run_id"]))
 
     async def document(self, run_id: RunId) -> Document:
         """Everything that came of it, as in result.json."""

@@ -8,7 +8,7 @@ from typing import Any
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.money import dollars
-from flair_ray.domain.runs import RunSnapshot, RunStatus
+from flair_ray.domain.runs import RunSnapshot, RunSpec, RunStatus
 from flair_ray.engine.loading import load_state
 from flair_ray.engine.state import RunState
 from flair_ray.errors import BudgetSpent
@@ -75,21 +75,30 @@ def _notices(state: RunState, cost: Cost) -> tuple[str, ...]:
     return tuple(notices)
 
 
-def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
-    """Where a run stands, as plain JSON: what the API answers and what is kept of it for good."""
-    spec = snapshot.spec
-    assert spec is not None  # noqa: S101  # the store's snapshots have it
-    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits", "feedback")
+def row_of(snapshot: RunSnapshot) -> dict[str, Any]:
+    """A run in a list, as plain JSON: quick to make, for lists are long."""
+    model = _spec(snapshot).model
     return {
         "run_id": snapshot.run_id,
         "status": snapshot.status.value,
         "current_stage": snapshot.current_stage.value if snapshot.current_stage else None,
         "stages": {name.value: counts.status for name, counts in snapshot.stages.items()},
-        "session_id": snapshot.session_id,
         "created_at_ms": snapshot.created_at_ms,
-        "begun_at_ms": snapshot.begun_at_ms,
         "finished_at_ms": snapshot.finished_at_ms,
+        "provider": model.provider,
+        "model": model.model,
+        "calls": sum(counts.tally.calls for counts in snapshot.stages.values()),
         "error": snapshot.error,
+    }
+
+
+def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
+    """All of where a run stands, as plain JSON: what the API answers and what is kept of it for good."""
+    spec = _spec(snapshot)
+    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits", "feedback")
+    return row_of(snapshot) | {
+        "session_id": snapshot.session_id,
+        "begun_at_ms": snapshot.begun_at_ms,
         "recovering": snapshot.recovering,
         "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
         "configuration": {name: plain(getattr(spec, name)) for name in names}
@@ -97,6 +106,11 @@ def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
         "warnings": list(spec.warnings),
     }
+
+
+def _spec(snapshot: RunSnapshot) -> RunSpec:
+    assert snapshot.spec is not None  # noqa: S101  # the store's snapshots have it
+    return snapshot.spec
 
 
 def cost_of(snapshot: RunSnapshot) -> Cost:

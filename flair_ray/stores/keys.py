@@ -80,9 +80,9 @@ def unkept_runs() -> str:
     return f"{ROOT}:unkept"
 
 
-def deletion(run_id: RunId) -> str:
-    """String: this run was deleted within the last hour."""
-    return f"{run(run_id)}:deleted"
+def deleted_runs() -> str:
+    """Sorted set run id → when it was deleted, seconds: those of the last hour."""
+    return f"{ROOT}:deleted"
 
 
 def delivery(name: str) -> str:

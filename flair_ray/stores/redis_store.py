@@ -368,7 +368,7 @@ class RedisRunStore:
                 keys.session_runs(spec.session_id),
                 keys.hosted_runs(),
                 keys.unkept_runs(),
-                keys.deletion(run_id),
+                keys.deleted_runs(),
                 *(key(run_id) for key in own),
                 *(key(run_id, stage) for key in per_stage for stage in StageName),
                 *(keys.results(run_id, spec.fingerprint, stage) for stage in StageName),

@@ -25,6 +25,6 @@ class RedisUnkept:
         return [RunId(run_id) for run_id in found]
 
     async def kept(self, run_id: RunId, finished_at_ms: int) -> bool:
-        places = [keys.unkept_runs(), keys.run(run_id), keys.deletion(run_id)]
+        places = [keys.unkept_runs(), keys.run(run_id), keys.deleted_runs()]
         async with translated():
             return bool(await self._lua["kept"](keys=places, args=[run_id, finished_at_ms]))

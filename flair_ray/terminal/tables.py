@@ -127,20 +127,16 @@ def _spread(spread: Mapping[str, Any], unit: str) -> str:
     return f"{low} to {high}, median {middle} ({spread['known']:,} known)"
 
 
-def run_row(run: Mapping[str, Any]) -> dict[str, Any]:
-    """One run as plain JSON values, from its summary."""
-    named = {name: run[name] for name in ("run_id", "status", "current_stage", "stages", "error")}
-    return named | {
-        "created_at": _moment(run["created_at_ms"]).isoformat(),
-        "finished_at": _moment(run["finished_at_ms"]).isoformat() if run["finished_at_ms"] else None,
-        "provider": run["configuration"]["provider"],
-        "model": run["configuration"]["model"],
-        "calls": run["spend"]["calls"]["calls"],
-    }
+def run_document(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's row with moments for people."""
+    named = {name: run[name] for name in ("run_id", "status", "current_stage", "stages", "provider", "model", "calls")}
+    created, finished = run["created_at_ms"], run["finished_at_ms"]
+    moments = {"created_at": _moment(created), "finished_at": _moment(finished) if finished else None}
+    return named | {name: at and at.isoformat() for name, at in moments.items()} | {"error": run["error"]}
 
 
 def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
-    """One row per run, from their summaries, in the order given."""
+    """One line per run, from their rows, in the order given."""
     table = _table("run", "status", "begun", "took>", "calls>", "*")
     table.columns[0].min_width = 36
     for run in runs:
@@ -149,8 +145,8 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
         took = span((finished_ms - created_ms) / 1000) if finished_ms else ""
         begun = _moment(created_ms).astimezone().strftime("%m-%d %H:%M")
         note = Text(clean(run["error"] or ("" if status.terminal else stage)), no_wrap=True)
-        calls = f"{run['spend']['calls']['calls']:,}"
-        _add(table, run["run_id"], Text(status.value, STYLES[status.value]), begun, took, calls, note)
+        shown = Text(status.value, STYLES[status.value])
+        _add(table, run["run_id"], shown, begun, took, f"{run['calls']:,}", note)
     return table
 
 

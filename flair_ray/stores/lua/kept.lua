@@ -1,5 +1,5 @@
 -- A run was kept for good as it ended. One that has ended again since is still to be kept.
--- KEYS: unkept runs, run hash, its deletion
+-- KEYS: unkept runs, run hash, deleted runs
 -- ARGV: run id, when the run ended that was kept, ms
 -- Returns 0 when the run was deleted meanwhile, else 1.
 local ended = redis.call('HGET', KEYS[2], 'finished_ms')
@@ -8,4 +8,4 @@ if ended and ended ~= ARGV[2] then
 else
   redis.call('ZREM', KEYS[1], ARGV[1])
 end
-return 1 - redis.call('EXISTS', KEYS[3])
+return redis.call('ZSCORE', KEYS[3], ARGV[1]) and 0 or 1

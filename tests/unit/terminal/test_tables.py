@@ -25,7 +25,7 @@ from flair_ray.terminal.tables import (
     insights_table,
     ranking_table,
     receipt_table,
-    run_row,
+    run_document,
     runs_table,
 )
 from tests.posting import posts
@@ -116,7 +116,7 @@ def test_a_reading_without_numbers(show: Callable[..., str]) -> None:
     assert "no numbers" in shown
 
 
-def summary(status: str, **changes: Any) -> dict[str, Any]:
+def row(status: str, **changes: Any) -> dict[str, Any]:
     facts = {
         "run_id": RUN_ID,
         "status": status,
@@ -124,15 +124,14 @@ def summary(status: str, **changes: Any) -> dict[str, Any]:
         "stages": {"S1_MAP": "completed"},
         "error": None,
     }
-    model = {"provider": "offline", "model": "offline-heuristic"}
-    facts |= {"created_at_ms": 1_760_000_000_000, "finished_at_ms": None, "configuration": model}
-    return facts | {"spend": {"calls": {"calls": 1234}}} | changes
+    facts |= {"created_at_ms": 1_760_000_000_000, "finished_at_ms": None, "calls": 1234}
+    return facts | {"provider": "offline", "model": "offline-heuristic"} | changes
 
 
 RUNS = [
-    summary("completed", finished_at_ms=1_760_000_012_300),
-    summary("running", current_stage="S4_MAP"),
-    summary("failed", error=EVIL, finished_at_ms=1_760_000_100_000),
+    row("completed", finished_at_ms=1_760_000_012_300),
+    row("running", current_stage="S4_MAP"),
+    row("failed", error=EVIL, finished_at_ms=1_760_000_100_000),
 ]
 
 
@@ -153,10 +152,10 @@ def test_runs_say_where_they_stand(show: Callable[..., str]) -> None:
 
 
 def test_a_run_as_json_has_the_fields_of_the_contract() -> None:
-    row = run_row(summary("running", current_stage="S1_MAP"))
-    assert row["run_id"] == RUN_ID
-    assert (row["status"], row["current_stage"], row["stages"]) == ("running", "S1_MAP", {"S1_MAP": "completed"})
-    assert (row["created_at"], row["finished_at"]) == ("2025-10-09T08:53:20+00:00", None)
+    shown = run_document(row("running", current_stage="S1_MAP"))
+    assert shown["run_id"] == RUN_ID
+    assert (shown["status"], shown["current_stage"], shown["stages"]) == ("running", "S1_MAP", {"S1_MAP": "completed"})
+    assert (shown["created_at"], shown["finished_at"]) == ("2025-10-09T08:53:20+00:00", None)
 
 
 def test_checks_say_what_to_do_only_where_something_is_missing(show: Callable[..., str]) -> None:
