@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         64 * 1024**2, ge=1, description="Most bytes of one upload over HTTP, all its files together."
     )
+    api_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="Who may use the API: `NAME:SHA256` of each token, as `flair token NAME` prints them.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."
     )

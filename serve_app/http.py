@@ -19,6 +19,7 @@ from flair_ray.errors import FlairError
 from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
 from serve_app.routes import ROUTES
 from serve_app.studio import Studio
+from serve_app.tenants import guarded
 
 OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -40,7 +41,7 @@ def build_asgi(open_studio: OpenStudio) -> ASGIApp:
             yield
 
     app = Starlette(
-        routes=ROUTES,
+        routes=[guarded(route) for route in ROUTES],
         lifespan=life,
         exception_handlers={
             FlairError: on_flair_error,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-import re
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -19,16 +18,15 @@ from flair_ray.domain.runs import RunSnapshot, RunStatus
 from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
 from flair_ray.engine.results import cost_of, gather_result
-from flair_ray.errors import RunConflict, RunNotFound
+from flair_ray.errors import RunConflict
 from flair_ray.outputs import render_outputs
 from flair_ray.prompts import NAMES, prompt
 from serve_app.models import start_body
 from serve_app.streams import NDJSON, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
+from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos
 
-ANONYMOUS = "anonymous"
-_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RESULT_FIELDS = ("run_id", "results", "creator_profile", "completed_at", "warnings", "notices", "cost", "partial")
 _DOCUMENT_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads",  # its texts are others'
@@ -84,7 +82,7 @@ async def recover(request: Request) -> Response:
 
 
 async def list_runs(request: Request) -> Response:
-    found = await studio_of(request).store.runs(_session(request))
+    found = await studio_of(request).store.runs(session_of(request))
     return JSONResponse({"runs": [_row(snapshot) for snapshot in found]})
 
 
@@ -94,7 +92,7 @@ async def one_run(request: Request) -> Response:
     assert spec is not None  # noqa: S101  # the store's snapshots have it
     names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits")
     body = _row(snapshot) | {
-        "session_id": snapshot.session_id,
+        "session_id": tenant_of(request).shown(snapshot.session_id),
         "created_at_ms": snapshot.created_at_ms,
         "begun_at_ms": snapshot.begun_at_ms,
         "finished_at_ms": snapshot.finished_at_ms,
@@ -137,7 +135,7 @@ async def output_file(request: Request) -> Response:
 async def estimate_run(request: Request) -> Response:
     studio = studio_of(request)
     body = await start_body(request, studio.settings)
-    order = await studio.order(body, _session(request), keyless=True)
+    order = await studio.order(body, tenant_of(request), session_of(request), keyless=True)
     spec, inputs = prepare(order, studio.settings)
     found = await asyncio.to_thread(estimate, spec, inputs)
     named = {"provider": spec.model.provider, "model": spec.model.model, "warnings": list(spec.warnings)}
@@ -168,18 +166,12 @@ async def health(request: Request) -> Response:
 async def _started(request: Request) -> RunId:
     studio = studio_of(request)
     body = await start_body(request, studio.settings)
-    return await studio.start(body, _session(request), request.headers.get("idempotency-key"))
-
-
-def _session(request: Request) -> str:
-    return request.query_params.get("session_id") or ANONYMOUS
+    return await studio.start(body, tenant_of(request), session_of(request), request.headers.get("idempotency-key"))
 
 
 def _run_id(request: Request) -> RunId:
-    run_id: str = request.path_params["run_id"]
-    if not _RUN_ID.fullmatch(run_id):
-        raise RunNotFound(run_id)
-    return RunId(run_id)
+    """The guard has looked at it."""
+    return RunId(request.path_params["run_id"])
 
 
 def _row(snapshot: RunSnapshot) -> dict[str, Any]:

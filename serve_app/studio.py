@@ -15,6 +15,7 @@ from starlette.requests import Request
 from flair_ray.api import RunOptions, make_order
 from flair_ray.config import OFFLINE, Settings
 from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.tenants import Tenant, read_tenants
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.errors import FlairError, RunConflict
 from flair_ray.ports import RunStore
@@ -51,10 +52,12 @@ class Studio:
     front: RedisFront
     streams: Streams
     hosts: RunHosts
+    tenants: tuple[Tenant, ...] = ()
+    """Those with a token; none: whoever reaches the port may do everything."""
 
-    async def order(self, body: StartBody, session_id: str, *, keyless: bool = False) -> Order:
+    async def order(self, body: StartBody, tenant: Tenant, session_id: str, *, keyless: bool = False) -> Order:
         """What is asked for, read and checked. Raises InputError and MissingKey."""
-        videos = await self.front.videos(body.video_set_id) if body.video_set_id else None
+        videos = await self.front.videos(body.video_set_id, tenant.prefix) if body.video_set_id else None
         options = RunOptions(
             videos=videos,
             profile=body.creator_profile.to_domain(),
@@ -69,9 +72,9 @@ class Studio:
         _, order = make_order(options, self.settings, keyless=keyless)
         return replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
 
-    async def start(self, body: StartBody, session_id: str, idempotency_key: str | None) -> RunId:
+    async def start(self, body: StartBody, tenant: Tenant, session_id: str, idempotency_key: str | None) -> RunId:
         """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
-        order = await self.order(body, session_id)
+        order = await self.order(body, tenant, session_id)
         spec, inputs = prepare(order, self.settings)
         run_id = new_run_id()
         if idempotency_key:
@@ -110,7 +113,9 @@ async def open_front(
     store = RedisRunStore(redis, settings.run_ttl_s)
     feed = Feed(listener(redis_url))
     try:
-        yield Studio(settings, store, RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s), hosts)
+        front = RedisFront(redis, settings.run_ttl_s)
+        tenants = read_tenants(settings.api_tokens.get_secret_value())
+        yield Studio(settings, store, front, Streams(store, feed, heartbeat_s), hosts, tenants)
     finally:
         await feed.close()
         await store.close()

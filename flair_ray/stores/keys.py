@@ -133,5 +133,6 @@ def start(key: str) -> str:
 
 
 def video_set(video_set_id: str) -> str:
-    """String: uploaded videos as JSON, under their content's digest. Kept as long as a run."""
+    """String: uploaded videos as JSON, under their content's digest, behind TENANT/ where there are tenants. Kept as
+    long as a run."""
     return f"{ROOT}:videos:{video_set_id}"
