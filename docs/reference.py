@@ -131,6 +131,11 @@ def keys() -> str:
         "account": "ACCOUNT",
         "reader": "READER",
         "video_set_id": "HASH",
+        "kind": "KIND",
+        "tenant": "TENANT",
+        "what": "WHAT",
+        "minute": "MINUTE",
+        "month": "MONTH",
     }
     made = [f for _, f in inspect.getmembers(redis_keys, inspect.isfunction) if f.__module__ == redis_keys.__name__]
     made.sort(key=lambda f: inspect.getsourcelines(f)[1])

@@ -73,6 +73,12 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Who may use the API: `NAME:SHA256` of each token, as `flair token NAME` prints them.",
     )
+    allow_anyone: bool = Field(
+        False, description="Serve the API without tokens beyond this machine, to whoever reaches the port."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may use the API, such as `https://a.example`; `*`: all, with tokens."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."
     )

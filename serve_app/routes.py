@@ -22,6 +22,7 @@ from flair_ray.errors import RunConflict
 from flair_ray.outputs import render_outputs
 from flair_ray.prompts import NAMES, prompt
 from serve_app.models import start_body
+from serve_app.signin import SIGNIN_ROUTES
 from serve_app.streams import NDJSON, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
@@ -76,6 +77,7 @@ async def recover(request: Request) -> Response:
     studio, run_id = studio_of(request), _run_id(request)
     if await studio.store.is_driven(run_id):
         raise RunConflict(f"Run {run_id} is running: there is nothing to recover.")
+    await studio.spending.reserve(tenant_of(request), run_id, await studio.store.spec(run_id), again=True)
     await studio.store.host(run_id)
     await studio.nudge()
     return JSONResponse({"run_id": run_id, "status": "recovering"}, 202)
@@ -108,7 +110,7 @@ async def one_run(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    await studio_of(request).delete(_run_id(request))
+    await studio_of(request).delete(_run_id(request), tenant_of(request))
     return Response(status_code=204)
 
 
@@ -207,4 +209,5 @@ ROUTES = [
     Route("/api/prompts/preview", prompts_preview),
     Route("/api/creator-profiles/samples", profile_samples),
     Route("/api/health", health),
+    *SIGNIN_ROUTES,
 ]

@@ -14,16 +14,21 @@ from starlette.requests import Request
 
 from flair_ray.api import RunOptions, make_order
 from flair_ray.config import OFFLINE, Settings
+from flair_ray.domain.events import EventDraft
 from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.runs import RunSpec
 from flair_ray.domain.tenants import Tenant, read_tenants
-from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.order import Order, first_event
 from flair_ray.errors import FlairError, RunConflict
 from flair_ray.ports import RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
+from flair_ray.stores.tenants import RedisTenants
 from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model
 from serve_app.feed import Feed
 from serve_app.models import StartBody
+from serve_app.request_ids import request_id
+from serve_app.spending import Spending, prepare_for
 from serve_app.streams import HEARTBEAT_S, Streams
 
 log = logging.getLogger(__name__)
@@ -52,6 +57,8 @@ class Studio:
     front: RedisFront
     streams: Streams
     hosts: RunHosts
+    admissions: RedisTenants
+    spending: Spending
     tenants: tuple[Tenant, ...] = ()
     """Those with a token; none: whoever reaches the port may do everything."""
 
@@ -75,12 +82,13 @@ class Studio:
     async def start(self, body: StartBody, tenant: Tenant, session_id: str, idempotency_key: str | None) -> RunId:
         """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
         order = await self.order(body, tenant, session_id)
-        spec, inputs = prepare(order, self.settings)
+        spec, inputs = prepare_for(tenant, order, self.settings)
         run_id = new_run_id()
         if idempotency_key:
             run_id = await self.front.claim_start(session_id, idempotency_key, run_id, body.model_dump_json())
+        await self.spending.reserve(tenant, run_id, spec)
         try:
-            await self.store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=True)
+            await self.store.create(run_id, spec, inputs, _first_event(run_id, spec), hosted=True)
         except RunConflict:
             return run_id  # ours already, under the same key
         await self.nudge()
@@ -93,7 +101,7 @@ class Studio:
         except Exception as err:
             log.warning("no host was nudged", extra={"error": type(err).__name__})
 
-    async def delete(self, run_id: RunId) -> None:
+    async def delete(self, run_id: RunId, tenant: Tenant) -> None:
         """Cancel a run, let its driver stop, then forget it. A dead driver is waited for no longer than its lease."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.lease_ttl_s + 1):
@@ -101,7 +109,14 @@ class Studio:
                     with contextlib.suppress(RunConflict):
                         await self.store.request_cancel(run_id)
                     await asyncio.sleep(CANCEL_LOOK_S)
+        await self.spending.settle(tenant, await self.store.snapshot(run_id))
         await self.store.delete(run_id)
+
+
+def _first_event(run_id: RunId, spec: RunSpec) -> EventDraft:
+    """With the id of the request that made this run."""
+    event = first_event(run_id, spec)
+    return replace(event, data={**event.data, "request_id": request_id()})
 
 
 @asynccontextmanager
@@ -113,9 +128,17 @@ async def open_front(
     store = RedisRunStore(redis, settings.run_ttl_s)
     feed = Feed(listener(redis_url))
     try:
-        front = RedisFront(redis, settings.run_ttl_s)
-        tenants = read_tenants(settings.api_tokens.get_secret_value())
-        yield Studio(settings, store, front, Streams(store, feed, heartbeat_s), hosts, tenants)
+        admissions = RedisTenants(redis)
+        yield Studio(
+            settings,
+            store,
+            RedisFront(redis, settings.run_ttl_s),
+            Streams(store, feed, heartbeat_s),
+            hosts,
+            admissions,
+            Spending(store, admissions),
+            read_tenants(settings.api_tokens.get_secret_value()),
+        )
     finally:
         await feed.close()
         await store.close()

@@ -28,6 +28,7 @@ NAMES = (
     "permits",
     "remember",
     "score",
+    "book",
 )
 
 
