@@ -46,7 +46,7 @@ def _cell(value: object) -> str:
 
 
 def code(value: object) -> str:
-    return f"`{value}`" if value not in (None, "") else ""
+    return f"`{value}`" if value is not None and str(value) else ""
 
 
 def settings() -> str:
@@ -131,6 +131,7 @@ def keys() -> str:
         "account": "ACCOUNT",
         "reader": "READER",
         "video_set_id": "HASH",
+        "name": "NAME",
         "kind": "KIND",
         "tenant": "TENANT",
         "what": "WHAT",
