@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from copy import copy
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -107,8 +108,8 @@ class Guard:
 def guarded(route: BaseRoute) -> BaseRoute:
     """The same route behind the guard. What is no ``Route`` has no tenants' data."""
     if isinstance(route, Route):
-        behind = Route(route.path, route.endpoint, methods=list(route.methods or ()), name=route.name)
-        behind.app = Guard(behind.app, route.path)
+        behind = copy(route)  # of whatever class it is
+        behind.app = Guard(route.app, route.path)
         return behind
     return route
 

@@ -14,13 +14,13 @@ from starlette.routing import Route
 from flair_ray.config import Settings
 from flair_ray.domain.tenants import new_token
 from serve_app.routes import ROUTES
-from tests.serve_app.conftest import BODY, Serve
+from tests.serve_app.conftest import BODY, LocalHosts, Serve
+from tests.serve_app.reading import watch
 
 Started = Callable[..., Awaitable[str]]
 NO_RUN = "00000000-0000-4000-8000-000000000000"
 NO_TOKEN = {"/api/health", "/api/session"}
 OF_A_RUN = {
-    "script_id": "S01",
     "platform": "tiktok",
     "post_url": "https://tiktok.example/1",
     "views": 1,
@@ -70,6 +70,19 @@ def operations() -> Iterator[tuple[str, str]]:
         yield from ((method, route.path) for method in sorted(route.methods or ()) if method != "HEAD")
 
 
+def named_in_bodies() -> list[str]:
+    return [path for method, path in operations() if method == "POST" and "{run_id}" not in path]
+
+
+async def finished_run(client: httpx2.AsyncClient, started: Started, hosts: LocalHosts) -> dict[str, Any]:
+    """A run with scripts, and one of these."""
+    hosts.wake()
+    run_id = await started(client)
+    await watch(client, run_id)
+    result = (await client.get(f"/api/pipeline/results/{run_id}")).json()
+    return {"run_id": run_id, "script_id": result["results"][0]["script_id"]}
+
+
 def filled(path: str, run_id: str) -> str:
     return re.sub(r"\{[^}]+\}", "report.html", path.replace("{run_id}", run_id))
 
@@ -103,13 +116,24 @@ async def test_a_run_of_somebody_else_is_one_that_does_not_exist(
 
 
 async def test_a_run_of_somebody_else_named_in_a_body_is_of_no_use(
-    ada: httpx2.AsyncClient, bob: httpx2.AsyncClient, started: Started
+    ada: httpx2.AsyncClient, bob: httpx2.AsyncClient, started: Started, hosts: LocalHosts
 ) -> None:
-    run_id = await started(ada)
-    for method, path in operations():
-        if method == "POST" and "{run_id}" not in path:
-            answer = await bob.post(path, json=OF_A_RUN | {"run_id": run_id})
-            assert answer.status_code in (404, 415, 422), (path, answer.text)
+    order = await finished_run(ada, started, hosts)
+    for path in named_in_bodies():
+        answer = await bob.post(path, json=OF_A_RUN | order)
+        assert answer.status_code in (404, 415, 422), (path, answer.text)
+
+
+async def test_what_one_does_changes_nothing_that_another_is_told(
+    ada: httpx2.AsyncClient, bob: httpx2.AsyncClient, started: Started, hosts: LocalHosts
+) -> None:
+    told = [path for method, path in operations() if method == "GET" and "{" not in path]
+    before = {path: (await bob.get(path)).text for path in told}
+    order = await finished_run(ada, started, hosts)
+    for path in named_in_bodies():
+        await ada.post(path, json=OF_A_RUN | order)
+    await ada.post("/api/videos", files={"files": ("mine.csv", b"transcript\nsalt the water first\n")})
+    assert {path: (await bob.get(path)).text for path in told} == before
 
 
 async def test_the_owner_gets_through(ada: httpx2.AsyncClient, started: Started) -> None:
