@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import ray
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.config import AutoscalingConfig
@@ -110,5 +111,5 @@ def app(args: dict[str, Any]) -> serve.Application:
 
 def _serves_at() -> str:
     """The address that Serve listens on; empty where it does not run yet."""
-    client = _get_global_client(raise_if_no_controller_running=False)
+    client = _get_global_client(raise_if_no_controller_running=False) if ray.is_initialized() else None
     return client.http_config.host or "" if client else ""

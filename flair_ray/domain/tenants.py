@@ -57,6 +57,11 @@ class Tenant:
 EVERYBODY = Tenant()
 
 
+def sharer(session_id: str) -> str:
+    """Who gets one fair share of an account: a tenant, with however many sessions, or a session of nobody's."""
+    return session_id.partition("/")[0]
+
+
 def new_token(name: str) -> tuple[str, str]:
     """A random token and its entry. Raises InputError for a name that cannot be one."""
     if not _NAME.fullmatch(name):

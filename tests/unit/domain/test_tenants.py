@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from flair_ray.domain.tenants import EVERYBODY, Tenant, holder, new_token, read_tenants
+from flair_ray.domain.tenants import EVERYBODY, Tenant, holder, new_token, read_tenants, sharer
 from flair_ray.errors import InputError
 
 HASH = "ab" * 32
@@ -68,3 +68,9 @@ def test_sessions_of_tenants_do_not_meet() -> None:
     assert not ada.owns("ada")
     assert not other.owns(ada.session("2/x"))
     assert EVERYBODY.session("x") == "x"
+
+
+def test_more_sessions_are_no_larger_share() -> None:
+    ada, bob = Tenant("ada"), Tenant("bob")
+    assert sharer(ada.session("x")) == sharer(ada.session("y/z")) != sharer(bob.session("x"))
+    assert sharer(EVERYBODY.session("x")) != sharer(EVERYBODY.session("y"))
