@@ -132,7 +132,6 @@ def keys() -> str:
         "account": "ACCOUNT",
         "reader": "READER",
         "video_set_id": "HASH",
-        "name": "NAME",
         "kind": "KIND",
         "tenant": "TENANT",
         "what": "WHAT",

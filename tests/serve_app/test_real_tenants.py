@@ -12,7 +12,6 @@ import pytest
 
 from flair_ray.domain.tenants import new_token
 from flair_ray.errors import InputError
-from serve_app.app import app
 from serve_app.tenants import COOKIE
 from tests.serve_app.conftest import BODY
 from tests.serve_app.reading import watch
@@ -52,7 +51,10 @@ def _files(folder: Path, *others: Path) -> list[Path]:
     return [path for path in (*folder.rglob("*"), *others) if path.is_file()]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Serve's own, when it is imported
 def test_a_deployment_needs_tokens_unless_serve_is_known_to_keep_to_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from serve_app.app import app
+
     monkeypatch.setenv("FLAIR_REDIS_URL", "redis://127.0.0.1:1")
     with pytest.raises(InputError, match="FLAIR_API_TOKENS"):
         app({})
