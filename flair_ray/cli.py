@@ -303,7 +303,7 @@ def down(as_json: Json = False, address: Address = None) -> None:
 @app.command()
 def serve(
     host: Annotated[
-        str, typer.Option(help="The address to listen on. There is no sign-in: keep it local.")
+        str, typer.Option(help="The address to listen on; beyond this machine only with FLAIR_API_TOKENS.")
     ] = LOCALHOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
 ) -> None:
@@ -321,6 +321,16 @@ def serve(
                 await asyncio.Event().wait()
 
     _run(work())
+
+
+@app.command()
+def token(name: Annotated[str, typer.Argument(help="The tenant: a-z, 0-9, _ and -.")], as_json: Json = False) -> None:
+    """Make a token for the API. It is shown this once; its entry for FLAIR_API_TOKENS does not give it away."""
+    from flair_ray.domain.tenants import new_token
+
+    secret, entry = new_token(name)
+    lines = (secret, f"is the token of {name}, shown this once. Its entry, separated by a comma from others:")
+    _print({"token": secret, "entry": entry}, as_json, "\n".join((*lines, f"FLAIR_API_TOKENS={entry}")))
 
 
 @app.command("mock-llm")

@@ -18,12 +18,14 @@ from flair_ray.engine.posting import report_post
 from flair_ray.inputs.posts import PostBody
 from serve_app.models import json_body
 from serve_app.studio import studio_of
+from serve_app.tenants import check_owner, session_of, tenant_of
 
 
 async def report(request: Request) -> Response:
     """Report how a posted script has done; the same post again replaces it."""
     studio = studio_of(request)
     body = PostBody.model_validate(await json_body(request))
+    await check_owner(request, body.run_id)
     await report_post(body, studio.runs, studio.panel, int(time.time() * 1000))
     return JSONResponse({"status": "ok"})
 
@@ -38,8 +40,9 @@ async def performances(request: Request) -> Response:
 
 async def get_insights(request: Request) -> Response:
     """What posts have taught, of one session or of all: patterns by engagement, and how well the panel had ranked."""
-    session_id = request.query_params.get("session_id") or None
-    return JSONResponse(plain(await learned(studio_of(request).runs.archive.records, session_id)))
+    tenant, records = tenant_of(request), studio_of(request).runs.archive.records
+    session_id = session_of(request) if request.query_params.get("session_id") else None
+    return JSONResponse(plain(await learned(records, session_id, tenant.owns)))
 
 
 def _row(post: Post) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from flair_ray.errors import (
     ScriptNotFound,
 )
 from flair_ray.inputs.wire import faults
+from serve_app.request_ids import request_id
 
 log = logging.getLogger(__name__)
 
@@ -67,4 +68,5 @@ async def on_surprise(request: Request, error: Exception) -> Response:
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error's answer."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return JSONResponse(body | {"detail": detail}, status, headers, media_type="application/problem+json")
+    said = {"detail": detail, "request_id": request_id()}
+    return JSONResponse(body | said, status, headers, media_type="application/problem+json")
