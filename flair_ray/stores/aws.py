@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from flair_ray.errors import ArchiveUnavailable
@@ -19,6 +20,16 @@ MOST_CALLS = 8
 ATTEMPTS = 3
 """Of one request, with backoff in between."""
 CONNECT_S, READ_S = 3, 20
+MAKING = threading.Lock()
+"""Clients may be used by several threads, and be made by one at a time."""
+
+
+@cache
+def _session() -> Any:
+    """One per process: what describes a service is large, and read once."""
+    import boto3
+
+    return boto3.Session()
 
 
 class Aws:
@@ -27,7 +38,6 @@ class Aws:
     def __init__(self, service: str, what: str) -> None:
         self._service, self._what = service, what
         self._turns = asyncio.Semaphore(MOST_CALLS)
-        self._making = threading.Lock()
         self._client: Any = None
 
     async def __call__(self, work: Callable[[Any], T]) -> T:
@@ -50,12 +60,11 @@ class Aws:
             raise ArchiveUnavailable(f"{self._what} cannot be used: {err}. `flair doctor` says what to do.") from err
 
     def _connected(self) -> Any:
-        import boto3
         from botocore.config import Config
 
-        with self._making:
+        with MAKING:
             if self._client is None:
-                self._client = boto3.Session().client(
+                self._client = _session().client(
                     self._service,
                     config=Config(
                         connect_timeout=CONNECT_S,
