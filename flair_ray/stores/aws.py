@@ -1,4 +1,4 @@
-"""One service of AWS, called from a bounded number of threads: boto3 blocks.
+"""One service of AWS, called from a few threads of its own: boto3 blocks, and what hangs there must hold up nothing else.
 
 Address, region and keys are found by botocore itself, under its own names (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION,
 AWS_PROFILE, the role of a machine): https://docs.aws.amazon.com/sdkref/latest/guide/. boto3 is loaded with the first
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
@@ -37,16 +38,16 @@ class Aws:
 
     def __init__(self, service: str, what: str) -> None:
         self._service, self._what = service, what
-        self._turns = asyncio.Semaphore(MOST_CALLS)
+        self._threads = ThreadPoolExecutor(MOST_CALLS, thread_name_prefix=service)
         self._client: Any = None
 
     async def __call__(self, work: Callable[[Any], T]) -> T:
-        async with self._turns:
-            return await asyncio.to_thread(self._call, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, work)
 
     async def close(self) -> None:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
+        self._threads.shutdown(wait=False)
 
     def _call(self, work: Callable[[Any], T]) -> T:
         try:
