@@ -1,4 +1,4 @@
-"""One service of AWS, called from a few threads of its own: boto3 blocks, and what hangs there must hold up nothing else.
+"""One service of AWS, called from a few threads of its own: boto3 blocks, and what hangs there holds up nothing else.
 
 Address, region and keys are found by botocore itself, under its own names (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION,
 AWS_PROFILE, the role of a machine): https://docs.aws.amazon.com/sdkref/latest/guide/. boto3 is loaded with the first
