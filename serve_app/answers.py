@@ -15,7 +15,7 @@ from flair_ray.domain.calls import CallTally, Usage
 from flair_ray.domain.ids import StageName
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile
-from flair_ray.domain.runs import Limits, RunStatus, StageCounts
+from flair_ray.domain.runs import Feedback, Limits, RunStatus, StageCounts
 from flair_ray.inputs.report import Duplicate, EngagementSummary, SkippedRecord, Spread
 from flair_ray.outputs import result_schema
 from flair_ray.result import Cost
@@ -39,6 +39,8 @@ class Problem(Answer):
     status: int
     detail: str
     """For people: what happened and what to do."""
+    request_id: str
+    """As in the server's log."""
 
 
 class RunStarted(Answer):
@@ -72,6 +74,7 @@ class Configuration(Answer):
     cache: bool
     profile: CreatorProfile
     limits: Limits
+    feedback: Feedback
     provider: str
     model: str
     max_usd: float | None
@@ -160,8 +163,42 @@ class Prompts(Answer):
     s6: str
 
 
-class Health(Answer):
+class Fine(Answer):
     status: Literal["ok"]
+
+
+class Performance(Answer):
+    run_id: str
+    script_id: str
+    platform: str
+    post_url: str
+    views: int
+    likes: int
+    comments: int
+    shares: int
+    watch_time_avg: float | None
+    completion_rate: float | None
+    posted_at: str
+    """When it was first reported, ISO 8601."""
+
+
+class Performances(Answer):
+    run_id: str
+    performances: list[Performance]
+
+
+class SignedIn(Answer):
+    tokens_needed: bool
+    tenant: str | None
+    max_usd: float | None
+    """What the tenant may spend in a month."""
+    left_usd: float | None
+
+
+class Ticket(Answer):
+    ticket: str
+    """For `?ticket=` on this run's events, and nothing else."""
+    expires_in_s: int
 
 
 def result_part(*names: str, ranked: bool = False) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Routes that say what is true of them, and the OpenAPI 3.1 document that all of them together are.
 
 An ``Operation`` is a route with the types of its body and of its answers. Its function's docstring is its description.
-What every route may answer is not repeated: 429 and 503 always, 403 where something is changed, 404 where a path names
+What every route may answer is not repeated: 429 and 503 always, 401 and 403 below /api, 404 where a path names
 something, 408, 413 and 422 where there is a body. Source: https://spec.openapis.org/oas/v3.1.1.html
 """
 
@@ -35,6 +35,7 @@ PARAMETERS: dict[str, tuple[str, Schema, str]] = {
     "name": ("path", {"type": "string", "minLength": 1}, "Of a file as `flair export` writes it, such as report.html."),
     "session_id": ("query", {"type": "string"}, "Whose runs these are; anonymous without one."),
     "cursor": ("query", {"type": "string", "pattern": r"^\d{1,19}(-\d{1,19})?$"}, "The last event that you have."),
+    "ticket": ("query", {"type": "string"}, "In place of a token, for a page of another origin."),
     "Last-Event-ID": ("header", {"type": "string"}, "The same, as an EventSource sends it; a cursor goes before it."),
     "Idempotency-Key": ("header", {"type": "string"}, "Equal starts under one key are one run."),
 }
@@ -60,9 +61,9 @@ class Operation(Route):
         super().__init__(path, endpoint, methods=[method])
         in_path = tuple(found[1] for found in _IN_PATH.finditer(path))
         self.method, self.answers, self.body, self.takes = method, answers, body, in_path + takes
-        unsafe = {403} if method not in ("GET", "HEAD") else set()
+        guarded = {401, 403} if path.startswith("/api/") else set()
         sent = {408, 413, 422} if body is not None else set()
-        self.errors = sorted({429, 503, *errors, *unsafe, *sent, *([404] if in_path else [])})
+        self.errors = sorted({429, 503, *errors, *guarded, *sent, *([404] if in_path else [])})
 
     @property
     def types(self) -> Iterator[tuple[str, Any]]:
@@ -82,6 +83,8 @@ class Operation(Route):
             "parameters": [_parameter(name) for name in self.takes],
             "responses": responses | refused,
         }
+        if self.path.startswith("/api/"):
+            found["security"] = [{"token": []}, {}]  # none where the studio has no tenants
         if more:
             found["description"] = more
         if self.body is not None:
@@ -119,7 +122,12 @@ def document(routes: Iterable[BaseRoute], settings: Settings) -> Schema:
         field, limit = parts[StartBody.__name__]["properties"][name], most(name, settings)
         field |= {"maximum": limit, "default": min(field["default"], limit)}
     statuses = sorted({status for route in found for status in route.errors})
-    components = {"responses": {str(s): _refusal(s) for s in statuses}, "schemas": _used(parts, paths)}
+    schemes = {"token": {"type": "http", "scheme": "bearer", "description": "As `flair token` prints it."}}
+    components = {
+        "responses": {str(s): _refusal(s) for s in statuses},
+        "schemas": _used(parts, paths),
+        "securitySchemes": schemes,
+    }
     info = {
         "title": "flair_ray",
         "version": version("flair_ray"),

@@ -20,6 +20,7 @@ from flair_ray.engine.ray_executor import connect_ray, end_residents
 from flair_ray.wiring import open_store
 from serve_app.app import build
 from serve_app.haproxy import haproxy
+from serve_app.tenants import check_reach
 
 APP = "flair"
 
@@ -35,7 +36,8 @@ class Served:
 
 @asynccontextmanager
 async def serving(settings: Settings, host: str, port: int) -> AsyncIterator[Served]:
-    """The studio, answering; ends with the context. Raises StoreUnavailable and ClusterUnavailable."""
+    """The studio, answering; ends with the context. Raises InputError, StoreUnavailable and ClusterUnavailable."""
+    check_reach(settings, host)
     async with AsyncExitStack() as stack:
         stack.enter_context(haproxy())
         opened = await stack.enter_async_context(open_store(settings))

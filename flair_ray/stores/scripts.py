@@ -23,11 +23,14 @@ NAMES = (
     "give_up",
     "cancel",
     "delete",
+    "due",
+    "kept",
     "reserve",
     "settle",
     "permits",
     "remember",
     "score",
+    "book",
 )
 
 

@@ -81,6 +81,7 @@ class Cluster:
             "FLAIR_OPENAI_BASE_URL": model.base_url,
             "OPENAI_API_KEY": "made-up",
             "PYTHONPATH": str(ROOT),
+            "FLAIR_ALLOW_ANYONE": "1",
             "RAY_SERVE_ENABLE_HA_PROXY": "0",
         }
 
