@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -75,12 +76,14 @@ class Cluster:
         self.config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
         self.config["http_options"] = {"host": "127.0.0.1", "port": self.port}
         self._place = place
+        self._ray = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)  # short: it holds sockets
         self.environ = os.environ | {
             "FLAIR_DATA_DIR": str(place),
             "FLAIR_REDIS_URL": redis_url,
             "FLAIR_OPENAI_BASE_URL": model.base_url,
             "OPENAI_API_KEY": "made-up",
             "PYTHONPATH": str(ROOT),
+            "RAY_TMPDIR": self._ray.name,  # where a head leaves its address for whoever asks for none
             "FLAIR_ALLOW_ANYONE": "1",
             "RAY_SERVE_ENABLE_HA_PROXY": "0",
         }
@@ -107,6 +110,9 @@ class Cluster:
 
     def replicas(self) -> list[psutil.Process]:
         return [process for process in psutil.Process().children(recursive=True) if is_replica(process)]
+
+    def forget(self) -> None:
+        self._ray.cleanup()
 
     def said(self) -> str:
         return (self._place / "said.txt").read_text()
@@ -185,6 +191,7 @@ async def cluster(tmp_path: Path, redis_url: str, model: MockServer) -> AsyncIte
     opened = Cluster(tmp_path, redis_url, model)
     async with started_head(opened):
         yield opened
+    opened.forget()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -283,3 +290,4 @@ async def test_serve_run_starts_the_app(tmp_path: Path, redis_url: str, model: M
             assert (await watch(client, run_id))[-1]["event"] == "pipeline_complete"
     finally:
         await ended(serve)
+        cluster.forget()
