@@ -25,8 +25,10 @@ SCRIPT = r"""#!/bin/sh
 for word; do
   case $word in *.cfg) sed -E -i 's/^( *bind )\*?:({stats}|{metrics})$/\1127.0.0.1:\2/' "$word";; esac
 done
+command -v setpriv >/dev/null && exec setpriv --pdeathsig TERM {binary} "$@"
 exec {binary} "$@"
 """
+"""It ends with the one who started it, however that ends: a HAProxy that is left alone would keep the port."""
 
 
 @contextmanager
@@ -70,6 +72,7 @@ def _environment(place: Path, binary: str) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(place / "metrics.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(place),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(place / "server-state"),
+        "RAY_SERVE_HAPROXY_LOG_TARGET": str(place / "nobody"),  # it writes whole addresses, and so tickets
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(STREAM_S),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",  # nobody else balances between these replicas
     }

@@ -71,7 +71,8 @@ class Studio:
 
     async def check(self) -> None:
         """Raises StoreUnavailable or ClusterUnavailable, which name the failing part."""
-        await asyncio.gather(self.front.ping(), self.hosts.check())
+        await self.front.ping()
+        await self.hosts.check()
 
     async def order(self, body: StartBody, tenant: Tenant, session_id: str, *, keyless: bool = False) -> Order:
         """What is asked for, read and checked. Raises InputError and MissingKey."""

