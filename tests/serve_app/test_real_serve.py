@@ -74,5 +74,5 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_pa
         assert (await watch(client, cut))[-1]["event"] == "pipeline_complete"
         assert (await client.get(f"/api/pipeline/results/{run_id}")).status_code == 200
         records = LocalRecords(tmp_path / "records.sqlite3")
-        while {record.run_id for record in await records.runs()} != {run_id, cut}:
+        while {record.run_id for record in await records.runs()} != {run_id, cut}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # the hosts keep what has ended
