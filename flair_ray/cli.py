@@ -231,6 +231,44 @@ def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> Non
 
 
 @app.command()
+def posted(
+    context: typer.Context,
+    run_id: RunArg,
+    script_id: Annotated[str, typer.Argument(metavar="SCRIPT", help="A script's id, such as S07.")],
+    platform: Annotated[str, typer.Option(help="Where: one word, such as tiktok.")],
+    post_url: Annotated[str, typer.Option("--url", help="The post's address.")],
+    views: Annotated[int, typer.Option(help="How often it was seen.")],
+    likes: Annotated[int, typer.Option(help="How many liked it.")],
+    comments: Annotated[int, typer.Option(help="How many comments it has.")],
+    shares: Annotated[int, typer.Option(help="How often it was shared.")],
+    watch_time_avg: Annotated[float | None, typer.Option("--watch-time", help="Seconds watched, on average.")] = None,
+    completion_rate: Annotated[float | None, typer.Option("--completion", help="Share who saw it all, 0 to 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report how a posted script has done, so that the next run can learn from it. The same post again replaces it."""
+    from flair_ray.api import report
+    from flair_ray.domain.codec import plain
+    from flair_ray.inputs.posts import parse_post
+
+    post = _run(report(parse_post(context.params), _settings()))
+    _print(plain(post), as_json, f"Kept. `flair insights` says what {post.session_id}'s posts have taught.")
+
+
+@app.command()
+def insights(
+    session: Annotated[str | None, typer.Option(help="Of this session's posts only; else of all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What posts have taught: patterns by real engagement, and how well the panel had ranked."""
+    from flair_ray.api import recall
+    from flair_ray.domain.codec import plain
+    from flair_ray.terminal.tables import insights_table
+
+    found = _run(recall(_settings(), session))
+    _print(plain(found), as_json) if as_json else out.print(insights_table(found))
+
+
+@app.command()
 def doctor(
     as_json: Json = False,
     create_table: Annotated[
@@ -264,9 +302,7 @@ def down(as_json: Json = False, address: Address = None) -> None:
 
 @app.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(help="The address to listen on. There is no sign-in: keep it local.")
-    ] = LOCALHOST,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond loopback with FLAIR_API_TOKENS only.")] = LOCALHOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
 ) -> None:
     """Serve the pipeline over HTTP, on Ray Serve with its dashboard, until Ctrl-C; then runs wait for the next time."""
@@ -283,6 +319,15 @@ def serve(
                 await asyncio.Event().wait()
 
     _run(work())
+
+
+@app.command()
+def token(name: Annotated[str, typer.Argument(help="Whose: a-z, 0-9, _ and -.")], as_json: Json = False) -> None:
+    """Make a token for the API. It is shown this once; its entry for FLAIR_API_TOKENS does not give it away."""
+    from flair_ray.domain.tenants import new_token
+
+    made, entry = new_token(name)
+    _print({"token": made, "entry": entry}, as_json, f"{made}\nIts entry, beside others: FLAIR_API_TOKENS={entry}")
 
 
 @app.command("mock-llm")

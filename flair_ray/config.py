@@ -79,6 +79,16 @@ class Settings(BaseSettings):
     keep_days: int | None = Field(
         None, ge=1, description="After how many days DynamoDB may remove a record; unset: never."
     )
+    api_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="Who may use the API: `NAME:SHA256` of each token, as `flair token NAME` prints them.",
+    )
+    allow_anyone: bool = Field(
+        False, description="Serve the API without tokens beyond this machine, to whoever reaches the port."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may use the API, such as `https://a.example`; `*`: all, with tokens."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."
     )

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flair_ray import __version__
+from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.actors.run_host import RunHost
 from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
@@ -31,11 +32,13 @@ from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
+from flair_ray.ports import Panel
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
 from flair_ray.stores.dynamodb import DynamoRecords
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.local_files import LocalFiles
 from flair_ray.stores.local_records import LocalRecords
+from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 from flair_ray.stores.s3 import S3Files
 from flair_ray.stores.unkept import RedisUnkept
@@ -124,6 +127,8 @@ class OpenStore:
     url: str
     embedded: bool
     keeper: Keeper
+    panel: Panel
+    """On the same connections: what it is told, the cluster's pools find in Redis when they next seat a persona."""
 
     @property
     def runs(self) -> AllRuns:
@@ -147,7 +152,11 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
     redis = connect(url)
     store, archive = RedisRunStore(redis, settings.run_ttl_s), open_archive(settings)
     try:
-        yield OpenStore(store, url, server is not None, Keeper(store, RedisUnkept(redis), archive))
+        keeper, panel = (
+            Keeper(store, RedisUnkept(redis), archive),
+            PersonaPool(RedisPersonas(redis, settings.run_ttl_s)),
+        )
+        yield OpenStore(store, url, server is not None, keeper, panel)
     finally:
         await archive.close()
         await store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,15 +16,16 @@ from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.archive import media_type
 from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
-from flair_ray.errors import RunConflict, RunNotFound
-from flair_ray.prompts import NAMES, prompt
+from flair_ray.errors import RunConflict
+from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
 from serve_app.models import start_body
+from serve_app.performance import PERFORMANCE_ROUTES
+from serve_app.signin import SIGNIN_ROUTES
 from serve_app.streams import NDJSON, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
+from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos
 
-ANONYMOUS = "anonymous"
-_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ROW_FIELDS = ("run_id", "status", "current_stage", "stages")
 _RESULT_FIELDS = ("run_id", "results", "creator_profile", "completed_at", "warnings", "notices", "cost", "partial")
 _DOCUMENT_HEADERS = {
@@ -76,22 +76,24 @@ async def recover(request: Request) -> Response:
     studio, run_id = studio_of(request), _run_id(request)
     if await studio.store.is_driven(run_id):
         raise RunConflict(f"Run {run_id} is running: there is nothing to recover.")
+    await studio.spending.reserve(tenant_of(request), run_id, await studio.store.spec(run_id), again=True)
     await studio.store.host(run_id)
     await studio.nudge()
     return JSONResponse({"run_id": run_id, "status": "recovering"}, 202)
 
 
 async def list_runs(request: Request) -> Response:
-    rows = await studio_of(request).runs.rows(_session(request))
+    rows = await studio_of(request).runs.rows(session_of(request))
     return JSONResponse({"runs": [{name: row[name] for name in _ROW_FIELDS} for row in rows]})
 
 
 async def one_run(request: Request) -> Response:
-    return JSONResponse(await studio_of(request).runs.summary(_run_id(request)))
+    summary = await studio_of(request).runs.summary(_run_id(request))
+    return JSONResponse(summary | {"session_id": tenant_of(request).shown(summary["session_id"])})
 
 
 async def delete(request: Request) -> Response:
-    await studio_of(request).delete(_run_id(request))
+    await studio_of(request).delete(_run_id(request), tenant_of(request))
     return Response(status_code=204)
 
 
@@ -116,7 +118,7 @@ async def output_file(request: Request) -> Response:
 async def estimate_run(request: Request) -> Response:
     studio = studio_of(request)
     body = await start_body(request, studio.settings)
-    order = await studio.order(body, _session(request), keyless=True)
+    order = await studio.order(body, tenant_of(request), session_of(request), keyless=True)
     spec, inputs = prepare(order, studio.settings)
     found = await asyncio.to_thread(estimate, spec, inputs)
     named = {"provider": spec.model.provider, "model": spec.model.model, "warnings": list(spec.warnings)}
@@ -128,9 +130,9 @@ async def providers(request: Request) -> Response:
 
 
 async def prompts_preview(request: Request) -> Response:
-    """The feedback templates are empty: past results do not reach the prompts."""
+    """The prompts as templates. Those for feedback are added once posts have something to teach."""
     shown = {name: _template(name) for name in NAMES}
-    return JSONResponse(shown | {"s3_feedback": "", "s4_feedback": ""})
+    return JSONResponse(shown | {name: feedback_prompt(name) for name in FEEDBACK_NAMES})
 
 
 async def profile_samples(request: Request) -> Response:
@@ -147,18 +149,12 @@ async def health(request: Request) -> Response:
 async def _started(request: Request) -> RunId:
     studio = studio_of(request)
     body = await start_body(request, studio.settings)
-    return await studio.start(body, _session(request), request.headers.get("idempotency-key"))
-
-
-def _session(request: Request) -> str:
-    return request.query_params.get("session_id") or ANONYMOUS
+    return await studio.start(body, tenant_of(request), session_of(request), request.headers.get("idempotency-key"))
 
 
 def _run_id(request: Request) -> RunId:
-    run_id: str = request.path_params["run_id"]
-    if not _RUN_ID.fullmatch(run_id):
-        raise RunNotFound(run_id)
-    return RunId(run_id)
+    """The guard has looked at it."""
+    return RunId(request.path_params["run_id"])
 
 
 def _template(name: str) -> str:
@@ -185,4 +181,6 @@ ROUTES = [
     Route("/api/prompts/preview", prompts_preview),
     Route("/api/creator-profiles/samples", profile_samples),
     Route("/api/health", health),
+    *PERFORMANCE_ROUTES,
+    *SIGNIN_ROUTES,
 ]

@@ -30,6 +30,7 @@ NAMES = (
     "permits",
     "remember",
     "score",
+    "book",
 )
 
 

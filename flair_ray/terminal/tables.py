@@ -17,6 +17,7 @@ from rich.text import Text
 
 from flair_ray.domain.calls import Usage
 from flair_ray.domain.ids import StageName
+from flair_ray.domain.insights import Insights
 from flair_ray.domain.money import dollars
 from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.estimate import Estimate
@@ -146,6 +147,19 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
         note = Text(clean(run["error"] or ("" if status.terminal else stage)), no_wrap=True)
         shown = Text(status.value, STYLES[status.value])
         _add(table, run["run_id"], shown, begun, took, f"{run['calls']:,}", note)
+    return table
+
+
+def insights_table(found: Insights) -> Table:
+    """Hooks, then patterns, the best first, against what is usual for this creator; below, how the panel did."""
+    table = _table("*", "scripts>", "rate>", "× usual>", "range>")
+    table.caption = Text(f"{found.note} Posts: {found.total_videos_tracked}.", justify="left")
+    table.show_header = bool(found.top_patterns)
+    for row in (*found.hook_types, *found.top_patterns):
+        low, high = row.interval
+        against = (f"{row.lift:.2f}", f"{low:.2f}-{high:.2f}")
+        last = bool(found.hook_types) and row is found.hook_types[-1]
+        _add(table, row.pattern, row.n, f"{row.engagement_rate:.2%}", *against, end_section=last)
     return table
 
 

@@ -79,7 +79,8 @@ def serve_api(redis_url: str, hosts: LocalHosts) -> Serve:
 
     @asynccontextmanager
     async def opened(settings: Settings, heartbeat_s: float = 25.0) -> AsyncIterator[httpx2.AsyncClient]:
-        app = build_asgi(partial(open_front, settings, redis_url, hosts, heartbeat_s))
+        opening = partial(open_front, settings, redis_url, hosts, heartbeat_s)
+        app = build_asgi(opening, settings.cors_origins.split())
         server = uvicorn.Server(
             uvicorn.Config(app, port=0, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
         )

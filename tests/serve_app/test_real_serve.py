@@ -68,6 +68,10 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_pa
         assert await watch(client, run_id, headers={"Last-Event-ID": one[9]["id"]}) == one[10:]
         ended = await client.get(f"/api/pipeline/status/{run_id}", headers={"Last-Event-ID": one[-1]["id"]})
         assert ended.status_code == 204
+        for script_id in ("S01", "S02"):  # the second one scores voters, in the pools on this Ray
+            post = {"run_id": run_id, "script_id": script_id, "platform": "tiktok", "post_url": "https://example.org/1"}
+            numbers = {"views": 1_000, "likes": 50, "comments": 5, "shares": 2}
+            assert (await client.post("/api/performance", json=post | numbers)).json() == {"status": "ok"}
         large: dict[str, Any] = BODY | {"num_videos": 120, "num_scripts": 100, "num_personas": 100}
         cut = (await client.post("/api/pipeline/start", json=large)).json()["run_id"]
     async with flair_serve() as client:  # the same data directory
@@ -76,3 +80,4 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_pa
         records = LocalRecords(tmp_path / "records.sqlite3")
         while {record.run_id for record in await records.runs()} != {run_id, cut}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # the hosts keep what has ended
+        assert (await client.get("/api/insights")).json()["total_videos_tracked"] == 2

@@ -124,6 +124,8 @@ def test_the_same_seed_gives_the_same_ranking(home: Path, finished: dict[str, An
         (["resume", "no-such-run"], 2, "no-such-run"),
         (["cancel", "no-such-run"], 2, "no-such-run"),
         (["ingest", "/nowhere"], 2, "/nowhere"),
+        (["serve", "--host=0.0.0.0"], 2, "FLAIR_API_TOKENS"),
+        (["token", "a/b"], 2, "a/b"),
     ],
 )
 def test_a_mistake_gets_one_message_and_its_exit_code(home: Path, words: list[str], code: int, said: str) -> None:

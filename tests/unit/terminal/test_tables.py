@@ -11,6 +11,7 @@ import pytest
 
 from flair_ray.domain.calls import CallTally, Usage
 from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.insights import insights
 from flair_ray.domain.money import Money, Price
 from flair_ray.domain.runs import StageCounts
 from flair_ray.engine.estimate import Estimate, StageEstimate
@@ -21,11 +22,13 @@ from flair_ray.terminal.tables import (
     doctor_table,
     estimate_table,
     ingest_table,
+    insights_table,
     ranking_table,
     receipt_table,
     run_document,
     runs_table,
 )
+from tests.posting import posts
 
 EVIL = "[bold red]not red[/] \x1b[31mred\x1b[0m \x1b]0;title\x07[link=http://x]x"
 SHOWN = "[bold red]not red[/] red [link=http://x]x"
@@ -167,3 +170,13 @@ def test_checks_say_what_to_do_only_where_something_is_missing(show: Callable[..
         f"no redis no server {SHOWN} Install one.",
         "- openai key not set Export OPENAI_API_KEY.",
     ]
+
+
+def test_what_was_learned_fits_and_is_no_markup(show: Callable[..., str]) -> None:
+    shown = show(insights_table(insights([*posts(12), *posts(12, platform="x", pattern_used=EVIL)])))
+    lines = shown.splitlines()
+    assert lines[0].split() == ["scripts", "rate", "×", "usual", "range"]
+    assert all(len(line) <= 80 for line in lines)
+    assert "shock hook, steady, surprise reveal" in " ".join(shown.split())
+    assert SHOWN.split(",", maxsplit=1)[0] in " ".join(shown.split())
+    assert "\x1b" not in shown
