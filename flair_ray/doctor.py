@@ -89,6 +89,7 @@ def _extras() -> Iterator[Check]:
     for extra, module, use in (
         ("parquet", "pyarrow", "read Parquet files"),
         ("pandas", "pandas", "result.to_pandas()"),
+        ("video", "av", "animatics: scripts as videos"),
     ):
         there = importlib.util.find_spec(module) is not None
         yield Check(f"extra: {extra}", there or None, use, f"pip install 'flair_ray[{extra}]'")

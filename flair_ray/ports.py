@@ -17,6 +17,7 @@ from flair_ray.domain.money import Purse
 from flair_ray.domain.personas import PersonaKey, PersonaState
 from flair_ray.domain.posts import Post, RunRecord
 from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
+from flair_ray.domain.scripts import FinalScript
 from flair_ray.domain.work import Done, Skipped, Voter
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -43,6 +44,20 @@ class Provider(Protocol):
 
     async def check(self) -> None:
         """Free of charge: raises what every call would raise, such as AuthRefused or ModelNotFound."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class VideoProvider(Protocol):
+    """Makes one script's video. Raises ProviderErrors."""
+
+    async def begin(self, script: FinalScript) -> str:
+        """Asks for it, which may cost; returns the name by which anybody can ask what has become of it."""
+        ...
+
+    async def fetch(self, script: FinalScript, operation: str) -> bytes | None:
+        """The MP4; None while it is not ready."""
         ...
 
     async def close(self) -> None: ...

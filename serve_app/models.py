@@ -17,7 +17,7 @@ MAX_BODY_BYTES = 1024**2
 """Of a JSON body; the longest profile that passes takes half of it."""
 
 Count = Annotated[int, Strict(), Field(ge=1)]
-UNKNOWN_HERE = ("video_model", "voter_model", "rigor")
+UNKNOWN_HERE = ("voter_model", "rigor")
 """Fields of the contract that change nothing yet; whoever sends one is told so among the run's warnings."""
 
 
@@ -52,6 +52,17 @@ class StartBody(BaseModel):
     def remarks(self) -> tuple[str, ...]:
         """What was sent and changes nothing."""
         return tuple(f"{name} has no effect here." for name in UNKNOWN_HERE if getattr(self, name) is not None)
+
+
+class VideoBody(BaseModel):
+    """An order for the video of one of a run's results."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    run_id: ShortText
+    script_id: ShortText
+    video_model: ShortText | None = None
+    """By which provider; default: the one that the run was started with, else animatic."""
 
 
 async def start_body(request: Request, settings: Settings) -> StartBody:

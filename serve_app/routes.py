@@ -22,10 +22,12 @@ from flair_ray.engine.results import cost_of, gather_result
 from flair_ray.errors import RunConflict, RunNotFound
 from flair_ray.outputs import render_outputs
 from flair_ray.prompts import NAMES, prompt
+from flair_ray.wiring import usable_videos
 from serve_app.models import start_body
 from serve_app.streams import NDJSON, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.uploads import upload_videos
+from serve_app.videos import VIDEO_ROUTES
 
 ANONYMOUS = "anonymous"
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -102,7 +104,8 @@ async def one_run(request: Request) -> Response:
         "recovering": snapshot.recovering,
         "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
         "configuration": {name: plain(getattr(spec, name)) for name in names}
-        | {"provider": spec.model.provider, "model": spec.model.model, "max_usd": spec.money.max_usd},
+        | {"provider": spec.model.provider, "model": spec.model.model, "video_model": spec.video_model}
+        | {"max_usd": spec.money.max_usd},
         "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
         "warnings": list(spec.warnings),
     }
@@ -145,7 +148,8 @@ async def estimate_run(request: Request) -> Response:
 
 
 async def providers(request: Request) -> Response:
-    return JSONResponse({"reasoning": await asyncio.to_thread(usable_providers), "video": []})
+    reasoning, video = await asyncio.to_thread(lambda: (usable_providers(), usable_videos()))
+    return JSONResponse({"reasoning": reasoning, "video": video})
 
 
 async def prompts_preview(request: Request) -> Response:
@@ -215,4 +219,5 @@ ROUTES = [
     Route("/api/prompts/preview", prompts_preview),
     Route("/api/creator-profiles/samples", profile_samples),
     Route("/api/health", health),
+    *VIDEO_ROUTES,
 ]

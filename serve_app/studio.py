@@ -15,12 +15,14 @@ from starlette.requests import Request
 from flair_ray.api import RunOptions, make_order
 from flair_ray.config import OFFLINE, Settings
 from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.video_jobs import VIDEO_PROVIDERS
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.errors import FlairError, RunConflict
 from flair_ray.ports import RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
-from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model
+from flair_ray.stores.video_jobs import RedisVideoJobs
+from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model, usable_videos
 from serve_app.feed import Feed
 from serve_app.models import StartBody
 from serve_app.streams import HEARTBEAT_S, Streams
@@ -49,6 +51,7 @@ class Studio:
     settings: Settings
     store: RunStore
     front: RedisFront
+    videos: RedisVideoJobs
     streams: Streams
     hosts: RunHosts
 
@@ -67,7 +70,11 @@ class Studio:
             max_usd=body.max_usd,
         )
         _, order = make_order(options, self.settings, keyless=keyless)
-        return replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        video_model = body.video_model if body.video_model in VIDEO_PROVIDERS else None
+        remarks = [*order.remarks, *body.remarks()]
+        if body.video_model is not None and body.video_model not in usable_videos():
+            remarks.append(f"video_model {body.video_model!r} cannot be used here as things are.")
+        return replace(order, session_id=session_id, video_model=video_model, remarks=tuple(remarks))
 
     async def start(self, body: StartBody, session_id: str, idempotency_key: str | None) -> RunId:
         """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
@@ -110,7 +117,9 @@ async def open_front(
     store = RedisRunStore(redis, settings.run_ttl_s)
     feed = Feed(listener(redis_url))
     try:
-        yield Studio(settings, store, RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s), hosts)
+        videos = RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s)
+        front, streams = RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s)
+        yield Studio(settings, store, front, videos, streams, hosts)
     finally:
         await feed.close()
         await store.close()

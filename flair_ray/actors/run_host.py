@@ -10,6 +10,8 @@ another as soon as their leases end. Two hosts that reach for the same run are t
 
 A run that began under other prompts or answer schemas is left to a host of that version, as during a rollout there
 is one; when after a while none has come, it is failed with the reason, for every run must end.
+
+Video jobs are found by the same look, and carried out by a ``VideoDesk``.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import asyncio
 import contextlib
 import logging
 
+from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.domain.ids import RunId
 from flair_ray.errors import FlairError, LeaseLost, RunConflict, RunOutdated, StoreUnavailable
 from flair_ray.ports import Clock, RunDriver, RunStore
@@ -34,11 +37,19 @@ OUTDATED_S = 600.0
 class RunHost:
     """Adopts and drives. ``run`` is its life; everything else may be called meanwhile."""
 
-    def __init__(self, store: RunStore, driver: RunDriver, clock: Clock, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        driver: RunDriver,
+        clock: Clock,
+        capacity: int = CAPACITY,
+        videos: VideoDesk | None = None,
+    ) -> None:
         self._store = store
         self._driver = driver
         self._clock = clock
         self._capacity = capacity
+        self._videos = videos
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._outdated: dict[RunId, float] = {}
         self._news = asyncio.Event()
@@ -58,12 +69,16 @@ class RunHost:
             while True:
                 self._news.clear()
                 await self._adopt()
+                if self._videos:
+                    await self._videos.look()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), LOOK_S)
         finally:
             for task in self._driving.values():
                 task.cancel()
             await asyncio.gather(*self._driving.values(), return_exceptions=True)
+            if self._videos:
+                await self._videos.close()
 
     async def _adopt(self) -> None:
         free = self._capacity - len(self._driving)

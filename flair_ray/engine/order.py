@@ -55,6 +55,7 @@ class Order:
     max_usd: float | None = None
     price: Price | None = None
     session_id: str = "anonymous"
+    video_model: str | None = None
     remarks: tuple[str, ...] = ()
     """What was left out while reading the input: becomes part of the run's warnings."""
 
@@ -93,6 +94,7 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         session_id=order.session_id,
         cache=order.cache,
         limits=order.limits,
+        video_model=order.video_model,
         warnings=tuple(warnings),
     )
     return replace(spec, fingerprint=_fingerprint(spec), money=_money(order, spec, inputs)), inputs
@@ -125,7 +127,7 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 
 
 def _fingerprint(spec: RunSpec) -> str:
-    decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
+    decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), video_model=None, warnings=())
     return f"{answers_version()}-{digest(encode(decides), length=12)}"
 
 

@@ -135,3 +135,15 @@ def start(key: str) -> str:
 def video_set(video_set_id: str) -> str:
     """String: uploaded videos as JSON, under their content's digest. Kept as long as a run."""
     return f"{ROOT}:videos:{video_set_id}"
+
+
+def videos(run_id: RunId) -> str:
+    """Hash of a run's video jobs: latest:PROVIDER:SCRIPT → job, and per job JOB:status, JOB:script, JOB:provider,
+    JOB:operation (by what name the provider knows it; empty: it was asked), JOB:tries, JOB:error."""
+    return f"{run(run_id)}:videos"
+
+
+def videos_wanted() -> str:
+    """Sorted set "RUN JOB" → from when on it may be taken, ms: video jobs that are to be made. Whoever is at work on
+    one moves its time on."""
+    return f"{ROOT}:videos-wanted"

@@ -28,6 +28,9 @@ NAMES = (
     "permits",
     "remember",
     "score",
+    "order_video",
+    "take_videos",
+    "advance_video",
 )
 
 

@@ -1,0 +1,84 @@
+"""Videos of scripts: ordered here, made by the run hosts, and played from here.
+
+An order is one atomic write and a nudge, like a start. A job that failed makes room for a new one; any other order of
+the same script by the same provider is the job that there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from flair_ray.domain.ids import RunId, ScriptId
+from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
+from flair_ray.engine.filming import scripts_to_film
+from flair_ray.errors import RunNotFound
+from flair_ray.wiring import check_video
+from serve_app.models import VideoBody, json_body
+from serve_app.studio import studio_of
+
+_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+    "Cache-Control": "private, max-age=3600",
+}
+"""A browser that opens the file by itself wraps it in a page of its own, under this policy."""
+
+
+async def generate_video(request: Request) -> Response:
+    """Order a script's video. The provider is the one that is named here, else the run's, else animatic."""
+    studio = studio_of(request)
+    body = VideoBody.model_validate(await json_body(request))
+    run_id = await check_owner(request, body.run_id)
+    scripts = await scripts_to_film(studio.store, run_id)
+    if body.script_id not in scripts:
+        raise HTTPException(404, f"Run {run_id} has no script {body.script_id!r} among its results.")
+    provider = body.video_model or (await studio.store.spec(run_id)).video_model or ANIMATIC
+    check_video(provider)
+    job = await studio.videos.order(run_id, ScriptId(body.script_id), provider)
+    await studio.nudge()
+    return JSONResponse({"job_id": job.job_id})
+
+
+async def video_status(request: Request) -> Response:
+    """How far a video is; ``video_url`` once it is complete, ``error`` once it has failed."""
+    job = await _job(request)
+    url = f"/api/runs/{job.run_id}/{job.file_name}" if job.status is JobStatus.COMPLETE else None
+    return JSONResponse({"job_id": job.job_id, "status": job.status.value, "video_url": url, "error": job.error})
+
+
+async def video_file(request: Request) -> Response:
+    """The MP4, whole or in ranges, as browsers ask for it."""
+    job = await _job(request)
+    path: Path = studio_of(request).settings.data_dir / "runs" / job.run_id / job.file_name
+    if job.status is not JobStatus.COMPLETE or not await asyncio.to_thread(path.is_file):
+        raise HTTPException(404, f"The video {job.job_id} is {job.status.value}, and no file of it is here.")
+    return FileResponse(path, media_type="video/mp4", headers=_HEADERS)
+
+
+async def check_owner(request: Request, run_id: str) -> RunId:
+    """Raises RunNotFound for what is no run's id."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise RunNotFound(run_id)
+    return RunId(run_id)
+
+
+async def _job(request: Request) -> VideoJob:
+    run_id = await check_owner(request, request.path_params["run_id"])
+    job = await studio_of(request).videos.job(run_id, request.path_params["job_id"])
+    if job is None:
+        raise HTTPException(404, "This run has no such video job, or its time is over.")
+    return job
+
+
+VIDEO_ROUTES = [
+    Route("/api/video/generate", generate_video, methods=["POST"]),
+    Route("/api/video/status/{run_id}/{job_id}", video_status),
+    Route("/api/runs/{run_id}/videos/{job_id}.mp4", video_file),
+]
