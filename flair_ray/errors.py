@@ -20,6 +20,7 @@
     ├── InfrastructureError ...... Redis, Ray or this machine (exit 4)
     │   ├── StoreUnavailable ..... Redis cannot be reached or started
     │   ├── ClusterUnavailable ... Ray cannot be reached or started
+    │   ├── ArchiveUnavailable ... what is kept for good: S3, DynamoDB, the data directory
     │   ├── LimiterFull .......... too many calls wait for one account
     │   ├── ShardLost ............ the worker process or node of a shard died
     │   └── LeaseLost ............ another driver has taken this run over
