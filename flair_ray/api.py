@@ -20,21 +20,23 @@ from typing import TypeVar
 from flair_ray import data
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
-from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.ids import RunId, ScriptId, new_run_id
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.runs import Limits, RunSpec
+from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
+from flair_ray.engine.filming import film, scripts_to_film
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.results import gather_result
-from flair_ray.errors import InputError
+from flair_ray.errors import InputError, ProviderError
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.outputs import write_outputs
 from flair_ray.ports import RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
-from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_studio
+from flair_ray.wiring import Choice, Studio, check_video, choose_model, declared_limits, open_store, open_studio
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -202,6 +204,48 @@ def keep(result: RunResult, settings: Settings, out_dir: str | Path | None = Non
     placed = replace(result, out_dir=folder)
     write_outputs(placed, folder)
     return placed
+
+
+async def make_video(
+    settings: Settings,
+    run_id: RunId,
+    script_id: str | None = None,
+    provider: str | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[VideoJob, Path]:
+    """The video of one of a run's results, the winner's by default: made here, unless it is being made elsewhere.
+
+    Raises RunNotFound, RunConflict, InputError, MissingKey, and ProviderError when it could not be made.
+    """
+    from flair_ray.workbench import video_studio
+
+    async with open_store(settings, visiting=True) as opened, video_studio(settings, opened.url, progress) as studio:
+        scripts = await scripts_to_film(studio.store, run_id)
+        chosen = ScriptId(script_id) if script_id else next(iter(scripts), ScriptId(""))
+        if chosen not in scripts:
+            raise InputError(f"Run {run_id} has no script {chosen!r}. Its results are: {', '.join(scripts)}.")
+        named = provider or (await studio.store.spec(run_id)).video_model or ANIMATIC
+        check_video(named)
+        job = await studio.jobs.order(run_id, chosen, named)
+        if job.status is JobStatus.COMPLETE and not video_path(settings, job).exists():
+            job = await studio.jobs.order(run_id, chosen, named, anew=True)
+        while job.status is JobStatus.PROCESSING:
+            taken = await studio.jobs.take(1, job)
+            for ours in taken:
+                await film(ours, studio)
+            if not taken:
+                await asyncio.sleep(POLL_MS / 1000)
+            job = await studio.jobs.job(run_id, job.job_id) or replace(
+                job, status=JobStatus.FAILED, error="its run was deleted."
+            )
+    if job.status is JobStatus.FAILED:
+        raise ProviderError(f"There is no video: {job.error}")
+    return job, video_path(settings, job)
+
+
+def video_path(settings: Settings, job: VideoJob) -> Path:
+    """Where the data directory has a job's file once it is complete."""
+    return settings.data_dir / "runs" / job.run_id / job.file_name
 
 
 def _videos(given: str | Path | Sequence[Video] | None, settings: Settings) -> tuple[tuple[Video, ...], list[str]]:

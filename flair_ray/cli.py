@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, nullcontext, redirect_stdout, suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -232,6 +233,34 @@ def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> Non
         as_json,
         f"Wrote {result.out_dir}",
     )
+
+
+@app.command()
+def video(
+    run_id: RunArg,
+    script_id: Annotated[
+        str | None, typer.Argument(metavar="SCRIPT", help="One of its results. Default: the winner.")
+    ] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(help="Who makes it: animatic, veo. Default: what the run was started with, or animatic."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a script's video: its words as kinetic text over its shot list, or a clip by Veo."""
+    from rich.progress import Progress
+
+    from flair_ray.api import make_video
+    from flair_ray.domain.codec import plain
+    from flair_ray.domain.ids import RunId
+
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        making = bar.add_task("making the video", total=1.0)
+        done = partial(bar.update, making)
+        job, path = _run(
+            make_video(_settings(), RunId(run_id), script_id, provider, lambda share: done(completed=share))
+        )
+    _print({**plain(job), "path": str(path)}, as_json, str(path))
 
 
 @app.command()

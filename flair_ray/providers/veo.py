@@ -28,7 +28,7 @@ from google.genai import errors, types
 from flair_ray.config import Account
 from flair_ray.domain.scripts import FinalScript
 from flair_ray.errors import AuthRefused, ProviderError, Refused
-from flair_ray.providers.endpoint import Endpoint, retry_after_s
+from flair_ray.providers.endpoint import Endpoint, open_session, retry_after_s
 
 DEFAULT_MODEL: Final = "veo-3.1-generate-001"
 DEFAULT_LOCATION: Final = "us-central1"
@@ -64,7 +64,7 @@ class Veo:
         if not found.done:
             return None
         if found.error:
-            raise self._endpoint.refused(int(found.error.get("code") or 500), [])
+            raise ProviderError(f"veo gave this video up: its operation ended with code {found.error.get('code')!r}.")
         videos = found.response.generated_videos if found.response else None
         content = videos[0].video.video_bytes if videos and videos[0].video else None
         if not content:
@@ -75,6 +75,11 @@ class Veo:
         if "_client" in self.__dict__:
             await self._client.aio.aclose()
             self._client.close()
+            await self._session.close()
+
+    @cached_property
+    def _session(self) -> aiohttp.ClientSession:
+        return open_session()
 
     @cached_property
     def _client(self) -> genai.Client:
@@ -87,6 +92,7 @@ class Veo:
             location=None if key else account.location or DEFAULT_LOCATION,
             http_options=types.HttpOptions(
                 base_url=account.base_url,
+                aiohttp_client=self._session,
                 timeout=int(CALL_TIMEOUT_S * 1000),
                 retry_options=types.HttpRetryOptions(attempts=1),
             ),

@@ -29,9 +29,10 @@ class RedisVideoJobs:
         self.lease_s = lease_s
         self._lua = load_scripts(redis)
 
-    async def order(self, run_id: RunId, script_id: ScriptId, provider: str) -> VideoJob:
-        """The job for this script by this provider, a new one where there is none or it has failed."""
-        args: list[str | int] = [run_id, uuid.uuid4().hex, script_id, provider, self._ttl_s]
+    async def order(self, run_id: RunId, script_id: ScriptId, provider: str, *, anew: bool = False) -> VideoJob:
+        """The job for this script by this provider; a new one where there is none, it has failed, or is done and
+        wanted ``anew``."""
+        args: list[str | int] = [run_id, uuid.uuid4().hex, script_id, provider, self._ttl_s, int(anew)]
         async with translated():
             job_id = await self._lua["order_video"](keys=[keys.videos(run_id), keys.videos_wanted()], args=args)
         job = await self.job(run_id, job_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +14,15 @@ import pytest
 import uvicorn
 
 from flair_ray.actors.run_host import RunHost
+from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.config import Settings
 from flair_ray.engine.driver import Driver
+from flair_ray.engine.filming import film
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.flow.clock import SystemClock
+from flair_ray.providers.animatic import Animatic
 from flair_ray.stores.redis_store import RedisRunStore
+from flair_ray.workbench import video_studio
 from serve_app.http import build_asgi
 from serve_app.studio import open_front
 
@@ -57,10 +62,16 @@ class LocalHosts:
 
 
 @pytest.fixture
-async def hosts(store: RedisRunStore, local_driver: Callable[..., Driver]) -> AsyncIterator[LocalHosts]:
-    local = LocalHosts(RunHost(store, local_driver(), SystemClock()))
-    yield local
-    await local.end()
+async def hosts(
+    store: RedisRunStore, redis_url: str, settings: Settings, local_driver: Callable[..., Driver]
+) -> AsyncIterator[LocalHosts]:
+    """Videos are made in this process, too, and tiny."""
+    async with video_studio(settings, redis_url) as studio:
+        tiny = replace(studio, provider_for=lambda name: Animatic(width=54, fps=2))
+        desk = VideoDesk(studio.jobs, partial(film, studio=tiny))
+        local = LocalHosts(RunHost(store, local_driver(), SystemClock(), videos=desk))
+        yield local
+        await local.end()
 
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]

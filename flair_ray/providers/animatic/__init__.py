@@ -28,8 +28,8 @@ FPS = 30
 class Animatic:
     """Draws in a thread of this process, about half a second of one core per second of video."""
 
-    def __init__(self, width: int = 1080, progress: Progress | None = None) -> None:
-        self._width = width
+    def __init__(self, width: int = 1080, progress: Progress | None = None, fps: int = FPS) -> None:
+        self._width, self._fps = width, fps
         self._progress = progress or (lambda share: None)
 
     async def begin(self, script: FinalScript) -> str:
@@ -58,5 +58,5 @@ class Animatic:
     async def close(self) -> None: ...
 
     def _draw(self, script: FinalScript, tell: Progress) -> bytes:
-        drawn = Frames(script, self._width, FPS)
-        return encode(drawn.frames(), drawn.size, FPS, drawn.count, tell)
+        drawn = Frames(script, self._width, self._fps)
+        return encode(drawn.frames(), drawn.size, self._fps, drawn.count, tell)

@@ -20,6 +20,8 @@ OPTICAL_SIZE = 32
 FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts")
 OTHERS = ("NotoSans*Bold*", "NotoSans*", "DejaVuSans-Bold*", "PingFang*", "Hiragino*W6*", "Arial Unicode*", "wqy*")
 """File names to try, in this order, for what Inter lacks."""
+LONGEST = 400
+"""Characters that are looked at for a few lines: measuring a text takes as long as it is."""
 UNREADABLE = 0.1
 """Share of letters without a shape from which on a video is of no use."""
 _NO_CHARACTER = "\uffff"
@@ -57,7 +59,7 @@ def unreadable(text: str) -> str:
 def wrapped(text: str, at: Face, width: float, lines: int) -> list[str]:
     """At most so many lines of at most this width; what does not fit ends in an ellipsis."""
     made, held = [], ""
-    for word in _cut(text.split(), at, width):
+    for word in _cut(text[:LONGEST].split(), at, width):
         longer = f"{held} {word}".strip()
         if held and at.getlength(longer) > width:
             made.append(held)

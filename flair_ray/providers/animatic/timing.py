@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from flair_ray.domain.scripts import FinalScript
 from flair_ray.domain.speech import is_wide, spoken_words
@@ -96,8 +97,8 @@ def _weights(words: Sequence[str], *, last: bool) -> list[float]:
 
 def _pages(words: Sequence[str], start_s: float, end_s: float, *, last: bool) -> Iterator[Page]:
     weights = _weights(words, last=last)
-    second = (end_s - start_s) / sum(weights)
-    times = [start_s + second * sum(weights[:i]) for i in range(len(words))] + [end_s]
+    word_s = (end_s - start_s) / sum(weights)
+    times = [start_s, *(start_s + word_s * so_far for so_far in accumulate(weights))]
     at = 0
     for size in _page_sizes(words):
         shown = tuple(Word(w, t) for w, t in zip(words[at : at + size], times[at:], strict=False))
