@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from flair_ray import data
+from flair_ray.actors.video_desk import held
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, ScriptId, new_run_id
@@ -232,7 +233,8 @@ async def make_video(
         while job.status is JobStatus.PROCESSING:
             taken = await studio.jobs.take(1, job)
             for ours in taken:
-                await film(ours, studio)
+                async with held(studio.jobs, ours):
+                    await film(ours, studio)
             if not taken:
                 await asyncio.sleep(POLL_MS / 1000)
             job = await studio.jobs.job(run_id, job.job_id) or replace(

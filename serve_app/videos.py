@@ -25,7 +25,7 @@ from serve_app.studio import studio_of
 
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+    "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'",
     "Cache-Control": "private, max-age=3600",
 }
 """A browser that opens the file by itself wraps it in a page of its own, under this policy."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 from flair_ray.domain.video_jobs import VideoJob
 from flair_ray.errors import StoreUnavailable
@@ -49,7 +50,26 @@ class VideoDesk:
     async def _make(self, job: VideoJob) -> None:
         told = {"run_id": job.run_id, "job_id": job.job_id, "provider": job.provider}
         try:
-            await self._film(job)
+            async with held(self._jobs, job):
+                await self._film(job)
             log.info("video job ended", extra=told)
         except Exception as err:  # a worker that died, Redis away, a bug: three times, then the job is failed
             log.warning("video job was left", extra=told | {"error": type(err).__name__})
+
+
+@asynccontextmanager
+async def held(jobs: RedisVideoJobs, job: VideoJob) -> AsyncIterator[None]:
+    """Nobody else takes the job meanwhile, also while it waits for a process to be made in."""
+    renewing = asyncio.create_task(_renew(jobs, job))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def _renew(jobs: RedisVideoJobs, job: VideoJob) -> None:
+    while True:
+        with suppress(StoreUnavailable):
+            await jobs.renew(job)
+        await asyncio.sleep(jobs.lease_s / 3)

@@ -28,7 +28,7 @@ class VideoJob:
     provider: str
     status: JobStatus = JobStatus.PROCESSING
     operation: str | None = None
-    """By what name the provider knows it. Empty: it was asked, and its answer is not on record. None: not asked yet."""
+    """By what name the provider knows it, as soon as it has said so."""
     error: str | None = None
 
     @property

@@ -10,15 +10,13 @@ so that nobody who takes the job up pays again. Ordering it anew after a failure
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.runs import RunStatus
 from flair_ray.domain.scripts import FinalScript
-from flair_ray.domain.video_jobs import VideoJob
+from flair_ray.domain.video_jobs import JobStatus, VideoJob
 from flair_ray.engine.loading import load_state
 from flair_ray.errors import FlairError, InfrastructureError, InputError, ProviderError, RunConflict
 from flair_ray.ports import Clock, RunStore, VideoProvider
@@ -28,6 +26,8 @@ POLL_S = 10.0
 """As Google's own examples wait; a video takes one to six minutes."""
 PATIENCE_S = 1800.0
 """A provider that has nothing after this long will not have it."""
+NAME_S = 130.0
+"""A bit longer than the call that asks may take."""
 MOST_TRIES = 3
 """A job whose process dies each time must not go round for ever."""
 
@@ -46,26 +46,29 @@ class Studio:
     clock: Clock
 
 
-async def film(job: VideoJob, studio: Studio) -> None:
+async def film(taken: VideoJob, studio: Studio) -> None:
     """Takes a job that is ours to its end. Raises InfrastructureError; then somebody takes it up again."""
-    async with _held(job, studio):
+    try:
+        tries = await studio.jobs.tries(taken)
+        job = await studio.jobs.job(taken.run_id, taken.job_id)  # it may have waited for a process for long
+        if job is None or job.status is not JobStatus.PROCESSING:
+            return
+        if tries > MOST_TRIES:
+            raise ProviderError(
+                f"Making this video was given up after {MOST_TRIES} tries; the log says what ended them."
+            )
+        provider = studio.provider_for(job.provider)
         try:
-            if await studio.jobs.tries(job) > MOST_TRIES:
-                raise ProviderError(
-                    f"Making this video was given up after {MOST_TRIES} tries; the log says what ended them."
-                )
-            provider = studio.provider_for(job.provider)
-            try:
-                content = await _made(job, provider, studio)
-            finally:
-                await provider.close()
-            await studio.keep(job.run_id, job.file_name, content)
-        except InfrastructureError:
-            raise
-        except FlairError as err:
-            await studio.jobs.fail(job, str(err))
-        else:
-            await studio.jobs.complete(job)
+            content = await _made(job, provider, studio)
+        finally:
+            await provider.close()
+        await studio.keep(job.run_id, job.file_name, content)
+    except InfrastructureError:
+        raise
+    except FlairError as err:
+        await studio.jobs.fail(taken, str(err))
+    else:
+        await studio.jobs.complete(taken)
 
 
 async def scripts_to_film(store: RunStore, run_id: RunId) -> dict[ScriptId, FinalScript]:
@@ -97,11 +100,8 @@ async def _made(job: VideoJob, provider: VideoProvider, studio: Studio) -> bytes
 
 async def _begun(job: VideoJob, script: FinalScript, provider: VideoProvider, studio: Studio) -> str:
     """Asks, once. A name that never came to be on record stays unknown."""
-    if job.operation is not None or not await studio.jobs.ask(job):
-        raise ProviderError(
-            f"{job.provider} was asked for this video and its answer was lost, so it may have been billed. "
-            "Order it again to have it made anew."
-        )
+    if not await studio.jobs.ask(job):
+        return await _name_of_another(job, studio)
     try:
         operation = await provider.begin(script)
     except ProviderError as err:
@@ -111,18 +111,16 @@ async def _begun(job: VideoJob, script: FinalScript, provider: VideoProvider, st
     return operation
 
 
-@asynccontextmanager
-async def _held(job: VideoJob, studio: Studio) -> AsyncIterator[None]:
-    """Nobody else takes the job while we are at work on it."""
-    renewing = asyncio.create_task(_renew(job, studio))
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
-
-
-async def _renew(job: VideoJob, studio: Studio) -> None:
+async def _name_of_another(job: VideoJob, studio: Studio) -> str:
+    """Whoever asked may only be slow: it has as long as a call may take."""
+    until_s = studio.clock.now_s() + NAME_S
     while True:
-        await studio.jobs.renew(job)
-        await studio.clock.sleep(studio.jobs.lease_s / 3)
+        found = await studio.jobs.job(job.run_id, job.job_id)
+        if found and found.operation:
+            return found.operation
+        if studio.clock.now_s() >= until_s:
+            raise ProviderError(
+                f"{job.provider} was asked for this video and its answer was lost, so it may have been billed. "
+                "Order it again to have it made anew."
+            )
+        await studio.clock.sleep(POLL_S)

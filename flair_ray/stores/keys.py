@@ -144,7 +144,7 @@ def video_set(video_set_id: str) -> str:
 
 def videos(run_id: RunId) -> str:
     """Hash of a run's video jobs: latest:PROVIDER:SCRIPT → job, and per job JOB:status, JOB:script, JOB:provider,
-    JOB:operation (by what name the provider knows it; empty: it was asked), JOB:tries, JOB:error."""
+    JOB:asker (who asks its provider, once), JOB:operation (by what name the provider knows it), JOB:tries, JOB:error."""
     return f"{run(run_id)}:videos"
 
 

@@ -79,8 +79,8 @@ class RedisVideoJobs:
         return int(tries)
 
     async def ask(self, job: VideoJob) -> bool:
-        """Its provider is about to be asked. False: it was asked before."""
-        return await self._advance(job, "asked")
+        """Its provider is about to be asked. False: somebody else has done so, or is about to."""
+        return await self._advance(job, "asked", uuid.uuid4().hex)
 
     async def name(self, job: VideoJob, operation: str) -> None:
         """Its provider knows it by this name."""

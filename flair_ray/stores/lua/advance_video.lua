@@ -7,7 +7,10 @@ if redis.call('HGET', KEYS[1], job .. ':status') ~= 'processing' then
   redis.call('ZREM', KEYS[2], ARGV[1])
   return 0
 end
-if step == 'asked' then return redis.call('HSETNX', KEYS[1], job .. ':operation', '') end
+if step == 'asked' then
+  redis.call('HSETNX', KEYS[1], job .. ':asker', value)
+  return redis.call('HGET', KEYS[1], job .. ':asker') == value and 1 or 0
+end
 if step == 'named' then
   redis.call('HSET', KEYS[1], job .. ':operation', value)
 else
