@@ -144,7 +144,7 @@ def video_set(video_set_id: str) -> str:
 
 def videos(run_id: RunId) -> str:
     """Hash of a run's video jobs: latest:PROVIDER:SCRIPT → job, and per job JOB:status, JOB:script, JOB:provider,
-    JOB:asker (who asks its provider, once), JOB:operation (by what name the provider knows it), JOB:tries, JOB:error."""
+    JOB:asker (who asks its provider, once), JOB:operation (by what name it is known there), JOB:tries, JOB:error."""
     return f"{run(run_id)}:videos"
 
 

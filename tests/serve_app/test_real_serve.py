@@ -56,6 +56,21 @@ async def _healthy(client: httpx2.AsyncClient) -> bool:
         return False
 
 
+async def _results(client: httpx2.AsyncClient, run_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.get(f"/api/pipeline/results/{run_id}")).json()["results"]
+    return found
+
+
+async def _made(client: httpx2.AsyncClient, run_id: str, job_id: str) -> str:
+    """The address of a video, once it is there."""
+    job = {"status": "processing"}
+    while job["status"] == "processing":
+        job = (await client.get(f"/api/video/status/{run_id}/{job_id}")).json()
+        await asyncio.sleep(0.05)
+    assert job["error"] is None
+    return job["video_url"]
+
+
 async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair) -> None:
     async with flair_serve() as client:
         async with client.stream("POST", "/api/pipeline/run", json=BODY) as response:
@@ -67,6 +82,11 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair) -> Non
         assert await watch(client, run_id, headers={"Last-Event-ID": one[9]["id"]}) == one[10:]
         ended = await client.get(f"/api/pipeline/status/{run_id}", headers={"Last-Event-ID": one[-1]["id"]})
         assert ended.status_code == 204
+        order = {"run_id": run_id, "script_id": (await _results(client, run_id))[0]["script_id"]}
+        job_id = (await client.post("/api/video/generate", json=order)).json()["job_id"]
+        video = await _made(client, run_id, job_id)
+        part = await client.get(video, headers={"Range": "bytes=4-7"})
+        assert (part.status_code, part.content) == (206, b"ftyp")
         large: dict[str, Any] = BODY | {"num_videos": 120, "num_scripts": 100, "num_personas": 100}
         cut = (await client.post("/api/pipeline/start", json=large)).json()["run_id"]
     async with flair_serve() as client:  # the same data directory

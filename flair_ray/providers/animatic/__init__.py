@@ -8,7 +8,7 @@
 
 It is what a creator rehearses with and shows an editor, not a film. Deterministic for one version, font files and
 script; any text in, however odd, gives a video. Needs the extra ``[video]``: PyAV, Pillow and Inter, see
-docs/adr/0010-animatics-by-pyav.md.
+docs/adr/0013-animatics-by-pyav.md.
 """
 
 from __future__ import annotations

@@ -51,11 +51,12 @@ class Frames:
         self._placed = lru_cache(maxsize=2)(self._place)
 
     def frames(self) -> Iterator[Image.Image]:
-        """``count`` pictures. The next one may reuse this one's memory."""
+        """``count`` pictures."""
         for number in range(self.count):
-            yield self._frame(number)
+            yield self.frame(number)
 
-    def _frame(self, number: int) -> Image.Image:
+    def frame(self, number: int) -> Image.Image:
+        """One picture, from 0 on."""
         at_s = number / self._fps
         beat = next((b for b in self._beats if at_s < b.end_s), self._beats[-1])
         page = next((p for p in beat.pages if at_s < p.end_s), beat.pages[-1])
