@@ -1,4 +1,4 @@
-"""What the pages show of `make run`, from a real run: its output, its report in headless Chromium, its winner as a video.
+"""What the pages show of `make run`, from a real run: its output, its report in headless Chromium, its winner drawn.
 
     python docs/demo.py
 
