@@ -23,7 +23,7 @@ OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
 
 
 def film_task(job: VideoJob, open_studio: OpenStudio) -> None:
-    """The body of the task."""
+    """The body of the task, which has one name for all jobs: Ray keeps each name it has seen."""
     asyncio.run(_film(job, open_studio))
 
 
@@ -37,8 +37,8 @@ class RayFilming:
 
     def __init__(self, open_studio: OpenStudio) -> None:
         self._open_studio = open_studio
-        self._task: Any = ray.remote(num_cpus=VIDEO_CPUS, max_retries=0)(film_task)
+        self._task: Any = ray.remote(num_cpus=VIDEO_CPUS, max_retries=0, name="video")(film_task)
 
     async def __call__(self, job: VideoJob) -> None:
         """Returns when the task has ended. Raises what ended it."""
-        await self._task.options(name=f"video {job.script_id} {job.run_id[:8]}").remote(job, self._open_studio)
+        await self._task.remote(job, self._open_studio)

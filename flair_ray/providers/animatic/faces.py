@@ -7,6 +7,7 @@ shown as a box where it is a letter, so that a text is never silently another on
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -79,7 +80,7 @@ def _cut(words: Sequence[str], at: Face, width: float) -> list[str]:
     pieces = []
     for word in words:
         while len(word) > 1 and at.getlength(word) > width:
-            size = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or at.getlength(word[:n]) <= width)
+            size = max(1, bisect_right(range(1, len(word)), width, key=lambda n: at.getlength(word[:n])))
             pieces.append(word[:size])
             word = word[size:]  # noqa: PLW2901  # what is left of it
         pieces.append(word)
