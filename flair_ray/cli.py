@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
+from flair_ray.cli_mock import LOCALHOST, mock_llm
 from flair_ray.cli_options import Given, with_run_options
 from flair_ray.domain.events import TERMINAL, Event
 from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted, StoreUnavailable
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 INTERRUPTED = RunInterrupted.exit_code
-LOCALHOST = "127.0.0.1"
 BEGUN_S = time.time() - time.process_time()
 """When the command began: until here it has only been importing, which is all CPU time."""
 app = typer.Typer(
@@ -162,12 +162,12 @@ def ingest(
 @app.command()
 def runs(as_json: Json = False) -> None:
     """List the runs of this data directory, oldest first."""
-    from flair_ray.terminal.tables import run_row, runs_table
+    from flair_ray.terminal.tables import run_document, runs_table
 
     async def work() -> None:
         async with _opened() as opened:
-            found = await opened.store.runs()
-        _print({"runs": [run_row(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
+            found = await opened.runs.rows()
+        _print({"runs": [run_document(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
 
     _run(work())
 
@@ -208,6 +208,7 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
                 await asyncio.sleep(1)
                 with suppress(RunConflict):
                     await opened.store.request_cancel(RunId(run_id))
+            await opened.keeper.keep_ended()
             return status.value
 
     status = _run(work())
@@ -217,22 +218,55 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
 @app.command()
 def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> None:
     """Write a run's files again: report, scripts, ballots, captions, ZIP. Works on unfinished runs too."""
-    from flair_ray.api import keep
+    from flair_ray.api import export_run
     from flair_ray.domain.ids import RunId
-    from flair_ray.engine.results import gather_result
 
     settings = _settings()
 
-    async def work() -> RunResult:
+    async def work() -> tuple[str, Path]:
         async with _opened(settings) as opened:
-            return keep(await gather_result(opened.store, RunId(run_id)), settings, out_dir)
+            return await export_run(opened.runs, RunId(run_id), settings, out_dir)
 
-    result = _run(work())
-    _print(
-        {"run_id": run_id, "status": result.status.value, "out_dir": str(result.out_dir)},
-        as_json,
-        f"Wrote {result.out_dir}",
-    )
+    status, folder = _run(work())
+    _print({"run_id": run_id, "status": status, "out_dir": str(folder)}, as_json, f"Wrote {folder}")
+
+
+@app.command()
+def posted(
+    context: typer.Context,
+    run_id: RunArg,
+    script_id: Annotated[str, typer.Argument(metavar="SCRIPT", help="A script's id, such as S07.")],
+    platform: Annotated[str, typer.Option(help="Where: one word, such as tiktok.")],
+    post_url: Annotated[str, typer.Option("--url", help="The post's address.")],
+    views: Annotated[int, typer.Option(help="How often it was seen.")],
+    likes: Annotated[int, typer.Option(help="How many liked it.")],
+    comments: Annotated[int, typer.Option(help="How many comments it has.")],
+    shares: Annotated[int, typer.Option(help="How often it was shared.")],
+    watch_time_avg: Annotated[float | None, typer.Option("--watch-time", help="Seconds watched, on average.")] = None,
+    completion_rate: Annotated[float | None, typer.Option("--completion", help="Share who saw it all, 0 to 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report how a posted script has done, so that the next run can learn from it. The same post again replaces it."""
+    from flair_ray.api import report
+    from flair_ray.domain.codec import plain
+    from flair_ray.inputs.posts import parse_post
+
+    post = _run(report(parse_post(context.params), _settings()))
+    _print(plain(post), as_json, f"Kept. `flair insights` says what {post.session_id}'s posts have taught.")
+
+
+@app.command()
+def insights(
+    session: Annotated[str | None, typer.Option(help="Of this session's posts only; else of all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What posts have taught: patterns by real engagement, and how well the panel had ranked."""
+    from flair_ray.api import recall
+    from flair_ray.domain.codec import plain
+    from flair_ray.terminal.tables import insights_table
+
+    found = _run(recall(_settings(), session))
+    _print(plain(found), as_json) if as_json else out.print(insights_table(found))
 
 
 @app.command()
@@ -242,8 +276,7 @@ def video(
         str | None, typer.Argument(metavar="SCRIPT", help="One of its results. Default: the winner.")
     ] = None,
     provider: Annotated[
-        str | None,
-        typer.Option(help="Who makes it: animatic, veo. Default: what the run was started with, or animatic."),
+        str | None, typer.Option(help="Who makes it: animatic, veo. Default: the run's own choice, or animatic.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -255,22 +288,25 @@ def video(
     from flair_ray.domain.ids import RunId
 
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
-        making = bar.add_task("making the video", total=1.0)
-        done = partial(bar.update, making)
-        job, path = _run(
-            make_video(_settings(), RunId(run_id), script_id, provider, lambda share: done(completed=share))
-        )
+        task, settings = bar.add_task("making the video", total=1.0), _settings()
+        tell = partial(bar.update, task)
+        job, path = _run(make_video(settings, RunId(run_id), script_id, provider, lambda share: tell(completed=share)))
     _print({**plain(job), "path": str(path)}, as_json, str(path))
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check this machine: Python, Redis, Ray, keys, disk. Says what to do about what is missing."""
+def doctor(
+    as_json: Json = False,
+    create_table: Annotated[
+        bool, typer.Option("--create-table", help="First make the table that FLAIR_DYNAMODB_TABLE names.")
+    ] = False,
+) -> None:
+    """Check this machine: Python, Redis, Ray, keys, disk, archive. Says what to do about what is missing."""
     from flair_ray.doctor import examine
     from flair_ray.domain.codec import plain
     from flair_ray.terminal.tables import doctor_table
 
-    checks = _run(examine(_settings()))
+    checks = _run(examine(_settings(), create_table=create_table))
     fit = all(c.ok is not False for c in checks)
     _print({"ok": fit, "checks": [plain(c) for c in checks]}, as_json) if as_json else out.print(doctor_table(checks))
     raise typer.Exit(0 if fit else 4)
@@ -292,9 +328,7 @@ def down(as_json: Json = False, address: Address = None) -> None:
 
 @app.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(help="The address to listen on. There is no sign-in: keep it local.")
-    ] = LOCALHOST,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond loopback with FLAIR_API_TOKENS only.")] = LOCALHOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
 ) -> None:
     """Serve the pipeline over HTTP, on Ray Serve with its dashboard, until Ctrl-C; then runs wait for the next time."""
@@ -313,36 +347,16 @@ def serve(
     _run(work())
 
 
-@app.command("mock-llm")
-def mock_llm(
-    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8089,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = LOCALHOST,
-    latency_s: Annotated[float, typer.Option(help="Seconds an answer takes.")] = 1.0,
-    jitter: Annotated[float, typer.Option(help="Share of the latency, up and down.")] = 0.0,
-    tail: Annotated[str, typer.Option(help="SHARE:FACTOR, e.g. 0.05:10: 5 % of calls take ten times as long.")] = "0:1",
-    max_in_flight: Annotated[int | None, typer.Option(help="More at once are refused with 429.")] = None,
-    rpm: Annotated[int | None, typer.Option(help="Requests a minute; more are refused with 429.")] = None,
-    fail: Annotated[float, typer.Option(help="Share of calls answered with 500.")] = 0.0,
-    malformed: Annotated[float, typer.Option(help="Share of answers that are not the schema.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Same seed, same luck and same answers.")] = 0,
-) -> None:
-    """Run a local stand-in for a model's server: OpenAI's protocol, made-up answers, real limits."""
-    from flair_ray.testing.mock_llm import MockOptions, serve
-    from flair_ray.testing.mock_options import parse_tail
+@app.command()
+def token(name: Annotated[str, typer.Argument(help="Whose: a-z, 0-9, _ and -.")], as_json: Json = False) -> None:
+    """Make a token for the API. It is shown this once; its entry for FLAIR_API_TOKENS does not give it away."""
+    from flair_ray.domain.tenants import new_token
 
-    options = MockOptions(
-        port=port,
-        host=host,
-        latency_s=latency_s,
-        jitter=jitter,
-        tail=parse_tail(tail),
-        max_in_flight=max_in_flight,
-        rpm=rpm,
-        fail=fail,
-        malformed=malformed,
-        seed=seed,
-    )
-    asyncio.run(serve(options))
+    made, entry = new_token(name)
+    _print({"token": made, "entry": entry}, as_json, f"{made}\nIts entry, beside others: FLAIR_API_TOKENS={entry}")
+
+
+app.command("mock-llm")(mock_llm)
 
 
 def main() -> None:

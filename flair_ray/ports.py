@@ -17,7 +17,6 @@ from flair_ray.domain.money import Purse
 from flair_ray.domain.personas import PersonaKey, PersonaState
 from flair_ray.domain.posts import Post, RunRecord
 from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
-from flair_ray.domain.scripts import FinalScript
 from flair_ray.domain.work import Done, Skipped, Voter
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -44,20 +43,6 @@ class Provider(Protocol):
 
     async def check(self) -> None:
         """Free of charge: raises what every call would raise, such as AuthRefused or ModelNotFound."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-class VideoProvider(Protocol):
-    """Makes one script's video. Raises ProviderErrors."""
-
-    async def begin(self, script: FinalScript) -> str:
-        """Asks for it, which may cost; returns the name by which anybody can ask what has become of it."""
-        ...
-
-    async def fetch(self, script: FinalScript, operation: str) -> bytes | None:
-        """The MP4; None while it is not ready."""
         ...
 
     async def close(self) -> None: ...
@@ -447,6 +432,18 @@ class RunStore(Protocol):
     async def close(self) -> None: ...
 
 
+class Unkept(Protocol):
+    """Runs that have ended and are not in the archive yet. Raises StoreUnavailable."""
+
+    async def due(self, most: int) -> list[RunId]:
+        """Each is handed out once a minute until it is kept, and does not expire meanwhile."""
+        ...
+
+    async def kept(self, run_id: RunId, finished_at_ms: int) -> bool:
+        """It is kept as it ended at this time. False: it was deleted meanwhile."""
+        ...
+
+
 class RunDriver(Protocol):
     """Takes runs to their ends."""
 
@@ -474,10 +471,11 @@ class Records(Protocol):
         """Oldest first."""
         ...
 
-    async def posts_of(self, session_id: str) -> list[Post]:
-        """Of all the session's runs, oldest first."""
+    async def posts_of(self, session_id: str | None = None) -> list[Post]:
+        """Of all runs of one session, or of all sessions, oldest first."""
         ...
 
+    async def check(self) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -495,4 +493,5 @@ class Files(Protocol):
         ...
 
     async def forget(self, run_id: RunId) -> None: ...
+    async def check(self) -> None: ...
     async def close(self) -> None: ...

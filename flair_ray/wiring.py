@@ -2,6 +2,7 @@
 
 choose_model ── which provider and model a run uses
 open_store ──── a Redis by URL, or the embedded server of the data directory
+open_archive ── what is kept for good: S3 and DynamoDB where they are set, else the data directory
 open_studio ─── a store, Ray and a driver: everything to carry runs out
 open_hosts ──── a store and the cluster's run hosts: to hand runs in and go away
 """
@@ -9,7 +10,7 @@ open_hosts ──── a store and the cluster's run hosts: to hand runs in and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,24 +19,40 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flair_ray import __version__
+from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.actors.run_host import RunHost
 from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.video_jobs import ANIMATIC, VEO, VIDEO_PROVIDERS
+from flair_ray.engine.archive import Archive
 from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.filming import Studio as VideoStudio
+from flair_ray.engine.filming import VideoProvider
+from flair_ray.engine.keeping import Keeper
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
+from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.errors import FlairError, InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
+from flair_ray.ports import Panel
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
+from flair_ray.stores.dynamodb import DynamoRecords
 from flair_ray.stores.embedded import EmbeddedServer
+from flair_ray.stores.local_files import LocalFiles
+from flair_ray.stores.local_records import LocalRecords
+from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
+from flair_ray.stores.s3 import S3Files
+from flair_ray.stores.unkept import RedisUnkept
 from flair_ray.stores.video_jobs import RedisVideoJobs
 
+Progress = Callable[[float], None]
 LOCAL = "local"
+RECORDS, RUNS = "records.sqlite3", "runs"
+"""In the data directory: records of runs and posts, and a folder of files per run."""
 DEFAULT_MODELS = {
     "kimi": "kimi-k2.6",
     "openai": "gpt-5.4-mini",
@@ -141,6 +158,14 @@ class OpenStore:
     store: RedisRunStore
     url: str
     embedded: bool
+    keeper: Keeper
+    panel: Panel
+    """On the same connections: what it is told, the cluster's pools find in Redis when they next seat a persona."""
+
+    @property
+    def runs(self) -> AllRuns:
+        """Also those that Redis has forgotten."""
+        return AllRuns(self.store, self.keeper.archive)
 
 
 @asynccontextmanager
@@ -156,13 +181,28 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
         server = EmbeddedServer(settings.data_dir, visiting=visiting)
         await asyncio.to_thread(server.open)
         url = server.url
-    store = RedisRunStore(connect(url), settings.run_ttl_s)
+    redis = connect(url)
+    store, archive = RedisRunStore(redis, settings.run_ttl_s), open_archive(settings)
     try:
-        yield OpenStore(store, url, embedded=server is not None)
+        keeper, panel = (
+            Keeper(store, RedisUnkept(redis), archive),
+            PersonaPool(RedisPersonas(redis, settings.run_ttl_s)),
+        )
+        yield OpenStore(store, url, server is not None, keeper, panel)
     finally:
+        await archive.close()
         await store.close()
         if server:
             await asyncio.to_thread(server.close)
+
+
+def open_archive(settings: Settings) -> Archive:
+    """Where runs and posts are kept for good. Connects to nothing yet; whoever opens it closes it."""
+    bucket, table = settings.s3_bucket, settings.dynamodb_table
+    return Archive(
+        records=DynamoRecords(table, settings.keep_days) if table else LocalRecords(settings.data_dir / RECORDS),
+        files=S3Files(bucket, settings.s3_prefix) if bucket else LocalFiles(settings.data_dir / RUNS),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +211,7 @@ class Studio:
 
     store: RedisRunStore
     driver: Driver
+    keeper: Keeper
 
 
 @asynccontextmanager
@@ -203,7 +244,7 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
             await executor.warm(choice.model, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
             rules = driver_settings(settings)
-            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel))
+            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel), opened.keeper)
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
         await asyncio.wait({ray_starts})
@@ -216,7 +257,7 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     from flair_ray.engine.ray_executor import RayExecutor
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
     from flair_ray.engine.ray_videos import RayFilming
-    from flair_ray.workbench import video_studio, worker_tools
+    from flair_ray.workbench import worker_tools
 
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
@@ -225,7 +266,39 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
     jobs = RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s)
     videos = VideoDesk(jobs, RayFilming(partial(video_studio, settings, redis_url)))
-    return RunHost(store, driver, SystemClock(), videos=videos)
+    keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos)
+
+
+def make_video_provider(name: str, progress: Progress | None = None) -> VideoProvider:
+    """The adapter for one video provider, with the account of this process' environment."""
+    if name == VEO:
+        from flair_ray.providers.veo import Veo
+
+        return Veo(load_account(VEO))
+    from flair_ray.providers.animatic import Animatic
+
+    return Animatic(progress=progress)
+
+
+@asynccontextmanager
+async def video_studio(
+    settings: Settings, redis_url: str, progress: Progress | None = None
+) -> AsyncIterator[VideoStudio]:
+    """What one process needs to make videos; ``progress`` is told the share that is done."""
+    redis = connect(redis_url)
+    store, archive = RedisRunStore(redis, settings.run_ttl_s), open_archive(settings)
+    try:
+        yield VideoStudio(
+            jobs=RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s),
+            store=store,
+            provider_for=partial(make_video_provider, progress=progress),
+            files=archive.files,
+            clock=SystemClock(),
+        )
+    finally:
+        await archive.close()
+        await store.close()
 
 
 @asynccontextmanager

@@ -6,18 +6,14 @@ travelled there pickled.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from functools import cache, partial
-from pathlib import Path
+from collections.abc import Mapping
+from functools import cache
 
 from flair_ray.config import OFFLINE, Account, Settings, load_account
-from flair_ray.domain.ids import RunId, digest
+from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
-from flair_ray.domain.video_jobs import VEO
+from flair_ray.domain.tenants import sharer
 from flair_ray.engine.asking import Patience
-from flair_ray.engine.filming import Studio as VideoStudio
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.ray_executor import on_ray
 from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange, own_exchange
@@ -26,21 +22,18 @@ from flair_ray.engine.shard import Tools
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.flow.permits import Exchange, PermitDesk
-from flair_ray.ports import Budget, Limiter, Provider, StageJob, VideoProvider
+from flair_ray.ports import Budget, Limiter, Provider, StageJob
 from flair_ray.providers.local import Local, find_model
 from flair_ray.stores.budget import RedisBudget
 from flair_ray.stores.ears import Ears
 from flair_ray.stores.flights import RedisFlights
 from flair_ray.stores.permits import PERMIT_LEASE_S
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
-from flair_ray.stores.video_jobs import RedisVideoJobs
 
 OFFLINE_IN_FLIGHT = 29
 """No server has to be spared; more at once would only hold more prompts in memory."""
 
 Accounts = Mapping[str, Account]
-Progress = Callable[[float], None]
-"""Told the share that is done."""
 
 
 async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -> Tools:
@@ -85,7 +78,7 @@ class _Workbench:
             desk = self._desks[account, job.limits] = PermitDesk(
                 self._way(account, job.limits), LIMITER_GONE, PERMIT_LEASE_S, SystemClock()
             )
-        return desk.limiter(job.run_id, job.session_id)
+        return desk.limiter(job.run_id, sharer(job.session_id))
 
     def _way(self, account: str, limits: Limits) -> Exchange:
         if not on_ray():
@@ -135,42 +128,3 @@ def make_provider(model: ModelChoice, account: Account) -> Provider:
 
             dialect = COMPATIBLE if model.base_url else openai_dialect(model.model)
             return OpenAICompatible(model.provider, model.model, account.api_key, model.base_url, dialect)
-
-
-def make_video_provider(name: str, progress: Progress | None = None) -> VideoProvider:
-    """The adapter for one video provider, with the account of this process' environment."""
-    if name == VEO:
-        from flair_ray.providers.veo import Veo
-
-        return Veo(load_account(VEO))
-    from flair_ray.providers.animatic import Animatic
-
-    return Animatic(progress=progress)
-
-
-@asynccontextmanager
-async def video_studio(
-    settings: Settings, redis_url: str, progress: Progress | None = None
-) -> AsyncIterator[VideoStudio]:
-    """What one process needs to make videos."""
-    redis = connect(redis_url)
-    store = RedisRunStore(redis, settings.run_ttl_s)
-    try:
-        yield VideoStudio(
-            jobs=RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s),
-            store=store,
-            provider_for=partial(make_video_provider, progress=progress),
-            keep=partial(keep_video, settings.data_dir),
-            clock=SystemClock(),
-        )
-    finally:
-        await store.close()
-
-
-async def keep_video(data_dir: Path, run_id: RunId, name: str, content: bytes) -> None:
-    """Puts a video among the run's files, whole or not at all."""
-    path = data_dir / "runs" / run_id / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    await asyncio.to_thread(half.write_bytes, content)
-    half.replace(path)

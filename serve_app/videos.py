@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
 from flair_ray.engine.filming import scripts_to_film
-from flair_ray.errors import RunNotFound
-from flair_ray.wiring import check_video
+from flair_ray.wiring import RUNS, check_video
 from serve_app.models import VideoBody, json_body
 from serve_app.studio import studio_of
+from serve_app.tenants import check_owner
 
-_RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LINK_S = 3600
+_JOB_ID = re.compile(r"[0-9a-f]{32}")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'",
     "Cache-Control": "private, max-age=3600",
@@ -54,24 +54,20 @@ async def video_status(request: Request) -> Response:
 
 
 async def video_file(request: Request) -> Response:
-    """The MP4, whole or in ranges, as browsers ask for it."""
-    job = await _job(request)
-    path: Path = studio_of(request).settings.data_dir / "runs" / job.run_id / job.file_name
-    if job.status is not JobStatus.COMPLETE or not await asyncio.to_thread(path.is_file):
-        raise HTTPException(404, f"The video {job.job_id} is {job.status.value}, and no file of it is here.")
+    """The MP4, whole or in ranges, as browsers ask for it; also of a run that Redis has forgotten."""
+    studio, run_id, job_id = studio_of(request), RunId(request.path_params["run_id"]), request.path_params["job_id"]
+    job = VideoJob(run_id, job_id, ScriptId(""), "")  # a file is there when it is whole, and not before
+    link = await studio.runs.archive.files.link(run_id, job.file_name, LINK_S)
+    if link:
+        return RedirectResponse(link, 307)
+    path = studio.settings.data_dir / RUNS / run_id / job.file_name
+    if not _JOB_ID.fullmatch(job_id) or not await asyncio.to_thread(path.is_file):
+        raise HTTPException(404, "This run has no such video, or not yet.")
     return FileResponse(path, media_type="video/mp4", headers=_HEADERS)
 
 
-async def check_owner(request: Request, run_id: str) -> RunId:
-    """Raises RunNotFound for what is no run's id."""
-    if not _RUN_ID.fullmatch(run_id):
-        raise RunNotFound(run_id)
-    return RunId(run_id)
-
-
 async def _job(request: Request) -> VideoJob:
-    run_id = await check_owner(request, request.path_params["run_id"])
-    job = await studio_of(request).videos.job(run_id, request.path_params["job_id"])
+    job = await studio_of(request).videos.job(RunId(request.path_params["run_id"]), request.path_params["job_id"])
     if job is None:
         raise HTTPException(404, "This run has no such video job, or its time is over.")
     return job

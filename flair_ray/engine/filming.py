@@ -10,8 +10,9 @@ so that nobody who takes the job up pays again. Ordering it anew after a failure
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.runs import RunStatus
@@ -19,7 +20,7 @@ from flair_ray.domain.scripts import FinalScript
 from flair_ray.domain.video_jobs import JobStatus, VideoJob
 from flair_ray.engine.loading import load_state
 from flair_ray.errors import FlairError, InfrastructureError, InputError, ProviderError, RunConflict
-from flair_ray.ports import Clock, RunStore, VideoProvider
+from flair_ray.ports import Clock, Files, RunStore
 from flair_ray.stores.video_jobs import RedisVideoJobs
 
 POLL_S = 10.0
@@ -31,8 +32,19 @@ NAME_S = 130.0
 MOST_TRIES = 3
 """A job whose process dies each time must not go round for ever."""
 
-Keep = Callable[[RunId, str, bytes], Awaitable[None]]
-"""Puts a file among a run's files."""
+
+class VideoProvider(Protocol):
+    """Makes one script's video. Raises ProviderErrors."""
+
+    async def begin(self, script: FinalScript) -> str:
+        """Asks for it, which may cost; returns the name by which anybody can ask what has become of it."""
+        ...
+
+    async def fetch(self, script: FinalScript, operation: str) -> bytes | None:
+        """The MP4; None while it is not ready."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Studio:
     jobs: RedisVideoJobs
     store: RunStore
     provider_for: Callable[[str], VideoProvider]
-    keep: Keep
+    files: Files
     clock: Clock
 
 
@@ -62,7 +74,7 @@ async def film(taken: VideoJob, studio: Studio) -> None:
             content = await _made(job, provider, studio)
         finally:
             await provider.close()
-        await studio.keep(job.run_id, job.file_name, content)
+        await studio.files.put(job.run_id, job.file_name, content, "video/mp4")
     except InfrastructureError:
         raise
     except FlairError as err:

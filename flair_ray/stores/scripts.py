@@ -23,6 +23,8 @@ NAMES = (
     "give_up",
     "cancel",
     "delete",
+    "due",
+    "kept",
     "reserve",
     "settle",
     "permits",
@@ -31,6 +33,7 @@ NAMES = (
     "order_video",
     "take_videos",
     "advance_video",
+    "book",
 )
 
 

@@ -24,7 +24,7 @@ from flair_ray.engine.order import Order
 from flair_ray.engine.ray_videos import RayFilming
 from flair_ray.stores import keys
 from flair_ray.stores.redis_store import RedisRunStore
-from flair_ray.workbench import video_studio
+from flair_ray.wiring import video_studio
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 

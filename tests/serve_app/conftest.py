@@ -18,11 +18,13 @@ from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.config import Settings
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.filming import film
+from flair_ray.engine.keeping import Keeper
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.providers.animatic import Animatic
 from flair_ray.stores.redis_store import RedisRunStore
-from flair_ray.workbench import video_studio
+from flair_ray.stores.unkept import RedisUnkept
+from flair_ray.wiring import open_archive, video_studio
 from serve_app.http import build_asgi
 from serve_app.studio import open_front
 
@@ -63,13 +65,14 @@ class LocalHosts:
 
 @pytest.fixture
 async def hosts(
-    store: RedisRunStore, redis_url: str, settings: Settings, local_driver: Callable[..., Driver]
+    store: RedisRunStore, redis_url: str, local_driver: Callable[..., Driver], settings: Settings
 ) -> AsyncIterator[LocalHosts]:
-    """Videos are made in this process, too, and tiny."""
+    await store._redis.delete("flair:unkept")  # other tests' runs
+    keeper = Keeper(store, RedisUnkept(store._redis), open_archive(settings))
     async with video_studio(settings, redis_url) as studio:
         tiny = replace(studio, provider_for=lambda name: Animatic(width=54, fps=2))
         desk = VideoDesk(studio.jobs, partial(film, studio=tiny))
-        local = LocalHosts(RunHost(store, local_driver(), SystemClock(), videos=desk))
+        local = LocalHosts(RunHost(store, local_driver(), SystemClock(), keeper.keep_ended, videos=desk))
         yield local
         await local.end()
 
@@ -83,7 +86,8 @@ def serve_api(redis_url: str, hosts: LocalHosts) -> Serve:
 
     @asynccontextmanager
     async def opened(settings: Settings, heartbeat_s: float = 25.0) -> AsyncIterator[httpx2.AsyncClient]:
-        app = build_asgi(partial(open_front, settings, redis_url, hosts, heartbeat_s))
+        opening = partial(open_front, settings, redis_url, hosts, heartbeat_s)
+        app = build_asgi(opening, settings.cors_origins.split())
         server = uvicorn.Server(
             uvicorn.Config(app, port=0, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
         )

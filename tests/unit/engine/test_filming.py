@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,15 +17,16 @@ from flair_ray.engine.driver import Driver
 from flair_ray.engine.filming import MOST_TRIES, PATIENCE_S, Studio, film, scripts_to_film
 from flair_ray.engine.order import Order
 from flair_ray.errors import (
+    ArchiveUnavailable,
     BadRequest,
     CallTimeout,
     ProviderError,
     RateLimited,
     RunConflict,
     ServerTrouble,
-    StoreUnavailable,
 )
 from flair_ray.stores import keys
+from flair_ray.stores.local_files import LocalFiles
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.stores.video_jobs import RedisVideoJobs
 
@@ -92,16 +94,13 @@ def peer() -> Peer:
 
 
 @pytest.fixture
-def kept() -> dict[str, bytes]:
-    return {}
+def files(tmp_path: Path) -> LocalFiles:
+    return LocalFiles(tmp_path)
 
 
 @pytest.fixture
-def studio(jobs: RedisVideoJobs, store: RedisRunStore, peer: Peer, kept: dict[str, bytes]) -> Studio:
-    async def keep(run_id: RunId, name: str, content: bytes) -> None:
-        kept[f"{run_id}/{name}"] = content
-
-    return Studio(jobs, store, lambda name: peer, keep, Clock())
+def studio(jobs: RedisVideoJobs, store: RedisRunStore, peer: Peer, files: LocalFiles) -> Studio:
+    return Studio(jobs, store, lambda name: peer, files, Clock())
 
 
 _completed: list[RunId] = []
@@ -139,13 +138,13 @@ async def now(jobs: RedisVideoJobs, job: VideoJob) -> VideoJob:
 
 
 async def test_from_an_order_to_a_file(
-    studio: Studio, ordered: VideoJob, jobs: RedisVideoJobs, peer: Peer, kept: dict[str, bytes]
+    studio: Studio, ordered: VideoJob, jobs: RedisVideoJobs, peer: Peer, files: LocalFiles
 ) -> None:
     assert (ordered.status, ordered.operation) == (JobStatus.PROCESSING, None)
     await film(await taken(jobs), studio)
     done = await now(jobs, ordered)
     assert (done.status, done.error) == (JobStatus.COMPLETE, None)
-    assert kept == {f"{ordered.run_id}/{ordered.file_name}": b"film"}
+    assert await files.get(ordered.run_id, ordered.file_name) == b"film"
     assert peer.begun == [ordered.script_id]
     assert await jobs.take(9) == []
 
@@ -270,13 +269,11 @@ async def test_a_job_that_ends_its_process_each_time_is_failed(
 
 
 async def test_a_store_that_is_away_leaves_the_job_to_the_next(
-    studio: Studio, ordered: VideoJob, jobs: RedisVideoJobs, kept: dict[str, bytes]
+    studio: Studio, ordered: VideoJob, jobs: RedisVideoJobs, tmp_path: Path
 ) -> None:
-    async def broken(run_id: RunId, name: str, content: bytes) -> None:
-        raise StoreUnavailable("The disk is full.")
-
-    with pytest.raises(StoreUnavailable):
-        await film(await taken(jobs), replace(studio, keep=broken))
+    (tmp_path / "full").write_text("no folder")
+    with pytest.raises(ArchiveUnavailable):
+        await film(await taken(jobs), replace(studio, files=LocalFiles(tmp_path / "full")))
     await film(await taken(jobs), studio)
     assert (await now(jobs, ordered)).status is JobStatus.COMPLETE
 
