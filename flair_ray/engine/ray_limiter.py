@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 from redis.asyncio import Redis
 
 from flair_ray.actors.rate_limiter import RateLimiter
 from flair_ray.domain.runs import Limits
-from flair_ray.engine.ray_executor import NAMESPACE
+from flair_ray.engine.naming import detached
 from flair_ray.errors import FlairError
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.permits import Exchange
@@ -128,19 +127,5 @@ def limiter_name(version: str) -> str:
     return f"rate-limiter-{version}"
 
 
-@cache
-def _limiter_class() -> Any:
-    return ray.remote(RateLimiterActor)  # once: Ray keeps what it has read of a class, each time it is asked
-
-
 def _limiter_actor(accounts: Callable[[], OpenPermits], version: str) -> Any:
-    actor = _limiter_class().options(
-        name=limiter_name(version),
-        namespace=NAMESPACE,
-        get_if_exists=True,
-        lifetime="detached",
-        max_restarts=-1,
-        num_cpus=0,
-        max_concurrency=10_000,
-    )
-    return actor.remote(accounts)
+    return detached(RateLimiterActor, limiter_name(version), 10_000, accounts)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import ray
@@ -22,7 +21,7 @@ from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.personas import PersonaKey, PersonaState, persona_key
 from flair_ray.domain.work import Voter
-from flair_ray.engine.ray_executor import NAMESPACE
+from flair_ray.engine.naming import detached
 from flair_ray.errors import ClusterUnavailable, FlairError
 from flair_ray.ports import Panel
 from flair_ray.stores.personas import RedisPersonas
@@ -102,20 +101,9 @@ class RayPanel:
 
     def _pool(self, index: int) -> Any:
         if index not in self._pools:
-            self._pools[index] = self._found(index)
+            name = pool_name(index, self._version)
+            self._pools[index] = detached(PersonaPoolActor, name, 100, self._personas)
         return self._pools[index]
-
-    def _found(self, index: int) -> Any:
-        actor = _pool_class().options(
-            name=pool_name(index, self._version),
-            namespace=NAMESPACE,
-            get_if_exists=True,
-            lifetime="detached",
-            max_restarts=-1,
-            num_cpus=0,
-            max_concurrency=100,
-        )
-        return actor.remote(self._personas)
 
     def _home(self, key: PersonaKey) -> int:
         return int(key[:8], 16) % self._personas.pools
@@ -136,8 +124,3 @@ def open_panel(personas: PersonasIn, version: str, redis: Redis) -> Panel:
 
 def pool_name(index: int, version: str) -> str:
     return f"persona-pool-{index}-{version}"
-
-
-@cache
-def _pool_class() -> Any:
-    return ray.remote(PersonaPoolActor)  # once: Ray keeps what it has read of a class, each time it is asked
