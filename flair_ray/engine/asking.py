@@ -95,10 +95,6 @@ class _Course:
     """Cancelled when an answer was there already: it is taken, and nothing more is asked."""
 
 
-Answered = tuple[type[BaseModel], Completion]
-"""The form an answer must fit, and the answer."""
-
-
 class Asker:
     """Asks one provider under one limiter and one budget. Stateless but for its random waits."""
 
@@ -126,15 +122,19 @@ class Asker:
         item: object,
         on_start: Callable[[], None],
         name: str = "item",
+        request: ChatRequest | None = None,
     ) -> Verdict:
-        """The outcome of one item. Calls ``on_start`` whenever a call is about to be sent. Raises fatal errors."""
+        """The outcome of one item. Calls ``on_start`` whenever a call is about to be sent. Raises fatal errors.
+
+        ``request``: the item's question, where the caller has it already.
+        """
         course = _Course(name, self._patience.item_deadline_s)
-        question = partial(stage.request, shared, item)
+        request = request or stage.request(shared, item)
         while not course.stopped:
             completion: Completion | None = None
             try:
-                form, completion = await self._first_answer(question, course, on_start)
-                output = stage.parse(shared, item, _checked(form, completion))
+                completion = await self._first_answer(replace(request, reask=course.reask), course, on_start)
+                output = stage.parse(shared, item, _checked(request.answer, completion))
                 course.tally += CallTally(calls=1, usage=completion.usage)
                 return Verdict(Done(encode(output, stage.output)), output, course.tally, completion.text)
             except AnswerError as err:
@@ -151,12 +151,10 @@ class Asker:
                 await self._clock.sleep(wait_s)
         raise asyncio.CancelledError
 
-    async def _first_answer(
-        self, question: Callable[[], ChatRequest], course: _Course, on_start: Callable[[], None]
-    ) -> Answered:
+    async def _first_answer(self, request: ChatRequest, course: _Course, on_start: Callable[[], None]) -> Completion:
         """What the first of one or two equal calls brings; an error only when no call brings an answer."""
         overdue = asyncio.Event()
-        ask = partial(self._call, question, course, on_start)
+        ask = partial(self._call, request, course, on_start)
         try:
             if self._hedger is None:
                 return await ask(overdue)
@@ -165,8 +163,8 @@ class Asker:
             course.left_s, course.begun_s = self._left_s(course), None
 
     async def _raced(
-        self, ask: Callable[[asyncio.Event], Coroutine[None, None, Answered]], overdue: asyncio.Event, course: _Course
-    ) -> Answered:
+        self, ask: Callable[[asyncio.Event], Coroutine[None, None, Completion]], overdue: asyncio.Event, course: _Course
+    ) -> Completion:
         first = asyncio.create_task(ask(overdue))
         late = asyncio.create_task(overdue.wait())
         calls = [first]
@@ -194,20 +192,19 @@ class Asker:
 
     async def _call(
         self,
-        question: Callable[[], ChatRequest],
+        request: ChatRequest,
         course: _Course,
         on_start: Callable[[], None],
         overdue: asyncio.Event,
-    ) -> Answered:
-        """One call. The prompt is built again when it is sent: items that queue hold none."""
+    ) -> Completion:
+        tokens = request_tokens(request)
         while True:
-            async with self._limiter.permit(request_tokens(_asked(question, course))) as permit:
-                request = _asked(question, course)
+            async with self._limiter.permit(tokens) as permit:
                 course.sent += 1
                 call = f"{course.name}:{course.sent}"
                 if self._budget is None or await self._budget.reserve(call, request):
                     on_start()
-                    return request.answer, await self._sent(request, call, course, permit, overdue)
+                    return await self._sent(request, call, course, permit, overdue)
                 permit.unused()
             await self._clock.sleep(ROOM_POLL_S)
 
@@ -255,11 +252,7 @@ class Asker:
         return wait_s
 
 
-def _asked(question: Callable[[], ChatRequest], course: _Course) -> ChatRequest:
-    return replace(question(), reask=course.reask)
-
-
-async def _cut_off(calls: list[asyncio.Task[Answered]], course: _Course) -> None:
+async def _cut_off(calls: list[asyncio.Task[Completion]], course: _Course) -> None:
     """End calls and wait until they have given their permits back; a cancel meanwhile is heeded after that."""
     for call in calls:
         call.cancel()
@@ -270,7 +263,7 @@ async def _cut_off(calls: list[asyncio.Task[Answered]], course: _Course) -> None
             course.stopped = True
 
 
-def _succeeded(call: asyncio.Task[Answered]) -> bool:
+def _succeeded(call: asyncio.Task[Completion]) -> bool:
     return call.done() and not call.cancelled() and call.exception() is None
 
 
