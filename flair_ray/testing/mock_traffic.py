@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from flair_ray.testing.mock_options import MockOptions
@@ -165,14 +165,4 @@ class Tally:
         self._asked[prompt_key] -= 1
 
     def as_json(self) -> dict[str, object]:
-        return {
-            "calls": self.calls,
-            "ok": self.ok,
-            "rejected_429": self.rejected_429,
-            "failed": self.failed,
-            "bad_requests": self.bad_requests,
-            "abandoned": self.abandoned,
-            "peak_in_flight": self.peak_in_flight,
-            "by_stage": dict(self.by_stage),
-            "repeated_prompts": self.repeated_prompts,
-        }
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "_asked"}
