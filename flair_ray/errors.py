@@ -31,9 +31,9 @@
         ├── StageFailed .......... too many items of a stage failed (exit code of the cause)
         └── RunInterrupted ....... this process was told to stop; the run stays open (exit 130)
 
-Two rules keep these usable everywhere. Every constructor passes all its arguments to
-``super().__init__``, so that an error survives pickling on its way through Ray; an error with ``says`` takes the
-run's id and makes its text of it. What to do about an error is read from its class (``retryable``, ``reaskable``, ``fatal``, ``exit_code``), never from its message.
+Two rules keep these usable everywhere. Every constructor passes all its arguments to ``super().__init__``, so that an
+error survives pickling on its way through Ray; one with ``says`` takes a run's id and makes its text of it. What to do
+about an error is read from its class (``retryable``, ``reaskable``, ``fatal``, ``exit_code``), never from its message.
 """
 
 from __future__ import annotations
