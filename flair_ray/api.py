@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +21,6 @@ from flair_ray import data
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, new_run_id
-from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.runs import Limits, RunSpec
 from flair_ray.domain.videos import Video
@@ -30,6 +29,7 @@ from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError
 from flair_ray.inputs import read_personas, read_profile, read_videos
+from flair_ray.options import RunOptions
 from flair_ray.outputs import write_outputs
 from flair_ray.ports import RunStore
 from flair_ray.providers.prices import parse_price
@@ -40,39 +40,6 @@ T = TypeVar("T")
 Listener = Callable[[Event], None]
 POLL_MS = 250
 """How long a listener waits for news before it looks whether the run has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a run may be asked for; every field has a default that works."""
-
-    videos: str | Path | Sequence[Video] | None = None
-    """A file or folder, or the videos themselves; None: the synthetic sample library."""
-    profile: str | Path | CreatorProfile | None = None
-    personas: str | Path | Sequence[Persona] | None = None
-    provider: str | None = None
-    model: str | None = None
-    base_url: str | None = None
-    num_videos: int = 100
-    num_scripts: int = 20
-    num_personas: int = 42
-    top_n: int = 10
-    seed: int = 7
-    max_in_flight: int | None = None
-    cache: bool = True
-    """Take the analysis of a video that an earlier run has made, and leave ours to later ones."""
-    rpm: int | None = None
-    """Requests a minute that the account stands."""
-    tpm: int | None = None
-    """Tokens a minute."""
-    max_usd: float | None = None
-    """Stop the run cleanly before it has cost more."""
-    price: str | Price | None = None
-    """IN/OUT or IN/CACHED/OUT, dollars per million tokens; None: that of the price table."""
-    out_dir: str | Path | None = None
-    """Where to write; None: the run's folder under the data directory."""
-    address: str | None = None
-    """A Ray cluster to join; None: that of RAY_ADDRESS, else a local one that lives as long as the run."""
 
 
 def run(

@@ -12,11 +12,12 @@ from typing import Protocol
 
 from starlette.requests import Request
 
-from flair_ray.api import RunOptions, make_order
+from flair_ray.api import make_order
 from flair_ray.config import OFFLINE, Settings
 from flair_ray.domain.ids import RunId, new_run_id
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.errors import FlairError, RunConflict
+from flair_ray.options import RunOptions
 from flair_ray.ports import RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
