@@ -137,9 +137,6 @@ class RayExecutor:
             host = self._residents[index] = resident(index, self._version)
         return host.run.options(num_returns="streaming", name=f"{name} {shard.run_id[:8]}").remote(shard, self._kit)
 
-    async def close(self) -> None:
-        """Nothing to do: tasks end with their generators, residents are the cluster's."""
-
 
 def shard_count(items: int, stages: int = 1) -> int:
     """How many shards: two at least, so that a lost worker is not the whole stage; one per core at most.

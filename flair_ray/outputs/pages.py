@@ -1,15 +1,17 @@
-"""The HTML pages of a run, complete in one file each: they ask no other server for anything.
+"""What people read of a run: HTML pages, complete in one file each, that ask no other server for anything; Markdown.
 
-Every text is escaped by Jinja2's autoescape. Beyond that each page carries a Content-Security-Policy
-that allows its own style sheet and script by their hashes and nothing else, so that a text that did get
-through as markup could neither run nor load: https://www.w3.org/TR/CSP3/#grammardef-hash-source. Nothing
-in a page may therefore use a style attribute or an event handler attribute.
+In Markdown the characters that have a meaning there or in HTML are escaped, in HTML every text, by Jinja2's autoescape.
+Beyond that each page carries a Content-Security-Policy that allows its own style sheet and script by their hashes and
+nothing else, so that a text that did get through as markup could neither run nor load:
+https://www.w3.org/TR/CSP3/#grammardef-hash-source. Nothing in a page may therefore use a style attribute or an event
+handler attribute.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from importlib.resources import files
 
@@ -21,6 +23,8 @@ from flair_ray.domain.scripts import FinalScript
 from flair_ray.outputs.names import stem
 from flair_ray.outputs.report import MATRIX_VOTERS, PLACES, ranking_bars, stage_lines, vote_matrix
 from flair_ray.result import RunResult
+
+_MARKED_UP = re.compile(r"([\\`*_\[\]<>&|~]|^\s*#)", re.MULTILINE)
 
 
 def report_html(result: RunResult) -> str:
@@ -59,6 +63,11 @@ def teleprompter_html(script: FinalScript, seconds: float) -> str:
     )
 
 
+def scripts_md(result: RunResult) -> str:
+    """The scripts to film, then those that were written but not chosen."""
+    return _environment().get_template("scripts.md.j2").render(result=result)
+
+
 def _policy(css: str, js: str | None = None) -> str:
     allowed = f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src '{_hash(css)}'"
     return f"{allowed}; script-src '{_hash(js)}'" if js else allowed
@@ -83,6 +92,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"counted": _counted, "duration": _duration, "money": dollars, "spaced": _spaced}
+    environment.filters |= {"marked": _marked, "line": lambda text: _marked(" ".join(text.split()))}
     return environment
 
 
@@ -98,6 +108,11 @@ def _duration(seconds: float | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds) // 60:,} min {int(seconds) % 60:02d} s"
+
+
+def _marked(text: str) -> str:
+    """Text for Markdown."""
+    return _MARKED_UP.sub(r"\\\1", text)
 
 
 def _spaced(category: str) -> str:
