@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flair_ray import data
 from flair_ray.config import Settings, load_settings, ray_address
@@ -193,28 +193,11 @@ def _personas(given: str | Path | Sequence[Persona] | None) -> tuple[Persona, ..
     return read_personas(Path(given)) if isinstance(given, str | Path) else tuple(given)
 
 
-def _blocking(work: Awaitable[T]) -> T:
+def _blocking(work: Coroutine[Any, Any, T]) -> T:
     """Wait for ``work`` from plain code. A notebook has a loop running already, so it gets a thread."""
-
-    async def main() -> T:
-        return await work
-
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(main())
-    answers: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            answers.append(asyncio.run(main()))
-        except BaseException as err:  # carried over to the caller's thread
-            errors.append(err)
-
-    thread = threading.Thread(target=target, name="flair-run")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return answers[0]
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="flair-run") as thread:
+        return thread.submit(asyncio.run, work).result()

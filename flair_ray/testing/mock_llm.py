@@ -40,7 +40,7 @@ from flair_ray.testing.mock_gemini import GeminiWire
 from flair_ray.testing.mock_openai import OpenAIWire
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import READY, MockServer
-from flair_ray.testing.mock_traffic import Fate, Gate, Luck, Tally
+from flair_ray.testing.mock_traffic import Gate, Luck, Tally
 from flair_ray.testing.mock_wire import Asked, Ending, PrefixCache, Wire, Written, prompt_key, token_count
 
 __all__ = ["MockOptions", "MockServer", "create_app", "main", "serve"]
@@ -104,12 +104,11 @@ class MockLLM:
         key = prompt_key(prompt)
         written = self._write(asked, prompt, key)
         tally.ask(key)
-        fault = self._script.next()
-        latency_s, fate = self._luck.draw(self.options)
-        if fault.kind == "slow":
-            latency_s += fault.number or 0.0
+        told, (latency_s, drawn) = self._script.next(), self._luck.draw(self.options)
+        latency_s += told.number or 0.0 if told.kind == "slow" else 0.0
+        fault = drawn if told.kind in ("ok", "slow") else told
         await self._clock.sleep(max(0.0, arrived_s + latency_s - self._clock.now_s()))
-        if fault.kind in ("ok", "slow") and fate is Fate.OK:
+        if fault.kind == "ok":
             tally.ok += 1
             return _json(wire.answer(asked.model, written))
         if fault.kind == "429":
@@ -117,11 +116,7 @@ class MockLLM:
             tally.forget(key)
         else:
             tally.fail(key)
-        if fault.kind not in ("ok", "slow"):
-            return await _faulty(request, wire, asked, written, fault)
-        if fate is Fate.FAIL:
-            return _refused(wire, "500", "The mock was told to fail this call.", None)
-        return _json(wire.answer(asked.model, _spoiled(written)))
+        return await _faulty(request, wire, asked, written, fault)
 
     def _write(self, asked: Asked, prompt: bytes, key: bytes) -> Written:
         """An answer to the question. Raises InputError for a schema that cannot be answered."""
@@ -221,7 +216,7 @@ _ENDINGS: dict[str, Ending] = {"truncated": "length", "refusal": "refusal", "fil
 
 
 async def _faulty(request: web.Request, wire: Wire, asked: Asked, written: Written, fault: Fault) -> web.StreamResponse:
-    """The response that a fault of the script stands for, if it is one at all."""
+    """The response that a fault stands for."""
     if fault.kind in STATUSES:
         return _refused(wire, fault.kind, f"The mock was told to answer {fault.kind}.", fault.number)
     if fault.kind == "empty":
@@ -249,12 +244,6 @@ async def _hang_up(request: web.Request, body: bytes, said_something: bool) -> w
     if request.transport:
         request.transport.close()
     return response
-
-
-def _spoiled(written: Written) -> Written:
-    """The same with an answer that fits no schema: JSON cut short, or by turns a list."""
-    text = written.text
-    return replace(written, text=text[: len(text) // 2] if len(text) % 2 else WRONG_SHAPE)
 
 
 def _refused(wire: Wire, kind: str, message: str, wait_s: float | None) -> web.Response:
