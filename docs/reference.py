@@ -126,6 +126,7 @@ def keys() -> str:
         "stage": StageName.S1,
         "fingerprint": "FP",
         "key": "HASH",
+        "name": "NAME",
         "session_id": "SESSION",
         "owner_name": "OWNER",
         "account": "ACCOUNT",

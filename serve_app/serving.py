@@ -7,6 +7,7 @@ process, hosts and workers, is all that uses it. Its file stays, so runs go on w
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ async def serving(settings: Settings, host: str, port: int) -> AsyncIterator[Ser
             where = "embedded, in the data directory" if opened.embedded else "FLAIR_REDIS_URL"
             yield Served(f"http://{host}:{port}", dashboard, where)
         finally:
-            await asyncio.to_thread(_stop)
+            _stop()  # in this thread: a handle that is collected in one while another shuts Ray down ends the process
 
 
 def _start(settings: Settings, redis_url: str, host: str, port: int) -> str:
@@ -53,7 +54,8 @@ def _start(settings: Settings, redis_url: str, host: str, port: int) -> str:
 def _stop() -> None:
     if not ray.is_initialized():
         return
-    with suppress(Exception):  # whatever is left of Serve ends with Ray
+    with suppress(Exception):  # whatever is left ends with Ray
         serve.shutdown()
-    end_residents()
+        end_residents()
+    gc.collect()
     ray.shutdown()

@@ -13,7 +13,7 @@ ROOT = "flair"
 
 
 def run(run_id: RunId) -> str:
-    """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, cancel,
+    """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, holder, cancel,
     and per stage begun:<S>, total:<S>, ended:<S>, frozen:<S> (JSON ids)."""
     return f"{ROOT}:run:{run_id}"
 
@@ -72,6 +72,11 @@ def session_runs(session_id: str) -> str:
 def hosted_runs() -> str:
     """Sorted set run id → when it was handed over, ms: the runs that the hosts are to drive, until they have ended."""
     return f"{ROOT}:hosted"
+
+
+def delivery(name: str) -> str:
+    """String: the calls of this record are counted. Lives as long as a client may repeat what it heard no reply to."""
+    return f"{ROOT}:delivery:{name}"
 
 
 def claim(key: str) -> str:

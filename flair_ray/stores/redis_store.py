@@ -11,12 +11,13 @@ Invariants:
 - event ids are the stream's: their order is the log's order.
 
 When Redis cannot be reached every method raises StoreUnavailable, after redis-py's own retries. A call whose
-reply was lost may have happened: all writes here may be repeated, at most a call counter counts twice.
+reply was lost may have happened: all writes here may be repeated, by redis-py or by whoever called.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
@@ -49,6 +50,8 @@ EVENTS_PER_ITEM = 3
 EVENTS_PER_RUN = 64
 """A stream keeps at least this many entries, plus three per planned item: more than a run can append,
 so a live run is never trimmed."""
+REPEATED_S = 600
+"""Longer than redis-py repeats a command that it heard no reply to (see ``connect``)."""
 PAGE = 1000
 SOCKET_TIMEOUT_S = 5.0
 LONGEST_BLOCK_MS = 4_000
@@ -195,7 +198,8 @@ class RedisRunStore:
         ]
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
-        token = await self._run("acquire", [keys.lease(run_id), keys.run(run_id)], [int(ttl_s * 1000)])
+        lease_keys = [keys.lease(run_id), keys.run(run_id)]
+        token = await self._run("acquire", lease_keys, [int(ttl_s * 1000), secrets.token_hex(8)])
         if token == -1:
             raise RunNotFound(run_id)
         if token == 0:
@@ -281,6 +285,7 @@ class RedisRunStore:
                 keys.run(job.run_id),
                 keys.claim(claim.key if claim else ""),
                 keys.answer(claim.key if claim else ""),
+                keys.delivery(secrets.token_hex(8)),
             ],
             [
                 item_id,
@@ -292,6 +297,7 @@ class RedisRunStore:
                 keys.landed(claim.key) if claim else "",
                 answer if claim and claim.shared and answer else "",
                 self._cache_ttl_s,
+                REPEATED_S,
                 *_counters(tally),
             ],
         )

@@ -40,7 +40,7 @@ def flair_serve(tmp_path: Path) -> Flair:
                     await asyncio.sleep(0.05)
                 yield client
             process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
+            assert await process.wait() == 130, (tmp_path / "said.txt").read_text()
         finally:
             if process.returncode is None:
                 process.kill()

@@ -13,21 +13,25 @@ if not now then
 end
 local lease, grace, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local NAMES = {'rpm', 'tpm', 'max', 'requests', 'tokens', 'filled', 'pause', 'window', 'rate', 'cut', 'cuts', 'level',
-  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed', 'worked', 'full'}
+  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed', 'worked', 'full', 'opened'}
 local b = {}
 for i, value in ipairs(redis.call('HMGET', books, unpack(NAMES))) do b[NAMES[i]] = tonumber(value) end
 now = math.max(now, b.filled or 0)  -- a failover may set the clock back
 
 -- What is allowed. A permit that was slow on its way must not push calls past the server's own burst: requests keep to
 -- half a second's worth, just below the rate, for two clocks never agree. `window` and `rate` (per s) are learned, nil before they are needed.
--- KNOWN: what a first-tier account stands; past it a guess costs 429s, so it is made with more care.
+-- KNOWN: what a first-tier account stands; past it a guess costs 429s, so it is made with more care. Where nothing is
+-- declared the rate opens the same way: START a second, and a tenth more each second that uses it (`opened`).
 local START, KNOWN, PACE, ROUND_S = 8, 29, 0.995, 1
 if not b.max and not b.window then b.window = START end
 local cap = math.floor(math.min(b.max or math.huge, b.window or math.huge))
 local per_s = b.rpm and b.rpm / 60 * PACE or math.huge
+if not b.rate and not b.max and not b.rpm then b.opened = b.opened or START end
 if b.rate then per_s = math.min(per_s, b.rate)
+elseif b.opened then per_s = b.opened
 elseif not b.rpm then per_s = math.min(per_s, b.took and math.max(START, 2 * cap) / (b.took / 1000) or math.huge) end
-local burst = math.max(b.rate and per_s > 2 and 2 or 1, per_s * (b.rate and 0.1 or 0.5))
+local guess = b.rate or b.opened
+local burst = math.max(guess and per_s > 2 and 2 or 1, per_s * (guess and 0.1 or 0.5))
 local tokens_per_s = b.tpm and b.tpm / 60 or math.huge
 local tokens_burst = tokens_per_s * 10
 
@@ -92,6 +96,7 @@ if refused_at then
   b.cuts = (b.cut and now - b.cut < 3 * round_ms) and (b.cuts or 0) + 1 or 0
   local harder = ({1, 0.97, 0.85})[b.cuts + 1] or 0.7
   local window, rate = b.window or b.max, b.admitted * 0.97 * harder
+  if b.opened then rate = 0.7 * b.opened end  -- by now it has outrun the server long enough to empty a second's bucket
   if b.cuts >= 4 or refused_at >= 0.9 * window and not (b.cuts == 0 and (b.worked or 0) > refused_at) then
     -- The window was full, so it may be what was hit, and the starts of the last second say little about the rate.
     local floor = b.cuts == 0 and b.probed and b.base_window or 1
@@ -105,12 +110,15 @@ if refused_at then
   b.window = math.max(1, window)
   b.rate = math.max(0.2, math.min(b.rate or math.huge, rate))
   b.level = b.cuts == 0 and math.min(3, (b.level or 0) + 1) or 0
-  b.cut, b.oks, b.probed, b.worked = now, 0, nil, nil
+  b.cut, b.oks, b.probed, b.worked, b.opened = now, 0, nil, nil, nil
+elseif b.opened then
+  local step_s = math.min(1, (now - (b.seen or now)) / 1000)
+  if b.admitted >= 0.8 * b.opened then b.opened = b.opened * (1 + 0.1 * step_s) end
 elseif b.cut and b.rate then
   -- Probe upwards: the first time soon, later only where a 429 would be one in hundreds.
   local calm_ms = now - (b.probed or b.cut)
-  local rested = b.oks >= 100 * b.level and calm_ms >= math.max(2 * round_ms, 5000 * b.level, 5000)
-  if b.probed or rested or calm_ms >= 60000 then
+  local rested = b.oks >= 150 * b.level and calm_ms >= math.max(2 * round_ms, 5000 * b.level, 5000)
+  if b.probed or rested or calm_ms >= 60000 and b.oks >= 100 then
     if not b.probed then b.base_window, b.base_rate, b.probed = b.window, b.rate, now end
     local step_s = math.min(1, (now - b.seen) / 1000)
     local climb = math.min(0.2, calm_ms / 300000)
