@@ -77,9 +77,13 @@ class RunNotFound(InputError):
 
 
 class ProviderError(FlairError):
-    """A model provider did not give a usable answer."""
+    """A model provider did not give a usable answer. ``retry_after_s`` is what it asked us to wait, if it said."""
 
     exit_code = 3
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class MissingKey(ProviderError):
@@ -105,23 +109,15 @@ class BadRequest(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider said 429. ``retry_after_s`` is what it asked us to wait, if it said."""
+    """The provider said 429."""
 
     retryable = True
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s)
-        self.retry_after_s = retry_after_s
 
 
 class ServerTrouble(ProviderError):
     """The provider failed on its side (5xx)."""
 
     retryable = True
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s)
-        self.retry_after_s = retry_after_s
 
 
 class ConnectionLost(ProviderError):

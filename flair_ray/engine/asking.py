@@ -39,7 +39,6 @@ from flair_ray.errors import (
     ProviderError,
     RateLimited,
     Refused,
-    ServerTrouble,
     Truncated,
 )
 from flair_ray.flow.backoff import full_jitter
@@ -244,7 +243,7 @@ class Asker:
         course.tally += _tally_of(err)
         course.failures += 1
         course.attempts += not isinstance(err, RateLimited)
-        wait_s = full_jitter(course.failures, self._rng, _asked_wait(err))
+        wait_s = full_jitter(course.failures, self._rng, err.retry_after_s)
         if not err.retryable or course.attempts >= self._patience.max_attempts or wait_s >= course.left_s:
             return None
         course.tally += CallTally(retries=1)
@@ -300,10 +299,6 @@ def _checked(form: type[BaseModel], completion: Completion) -> BaseModel:
 def _in_words(err: ValidationError) -> str:
     problems = (f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in err.errors(include_input=False))
     return ("The answer does not fit the schema: " + "; ".join(problems))[:REASON_LENGTH]
-
-
-def _asked_wait(err: ProviderError) -> float | None:
-    return err.retry_after_s if isinstance(err, RateLimited | ServerTrouble) else None
 
 
 def _given_up(err: FlairError, course: _Course) -> Verdict:
