@@ -206,17 +206,10 @@ def _telling(group: list[str]) -> str:
 
 
 def _role(sentence: str) -> str:
-    if _starts("turn", sentence) or count("reveal", sentence):
-        return "turns"
-    if _starts("list_mark", sentence):
-        return "next item"
-    if count("open_loop", sentence):
-        return "opens a loop"
-    if "?" in sentence:
-        return "asks back"
-    if _FIGURE.search(sentence):
-        return "gives a number"
-    return "goes on"
+    for role, signal, where in table("listen")["roles"]:
+        if _starts(signal, sentence) if where == "first" else count(signal, sentence):
+            return str(role)
+    return "asks back" if "?" in sentence else "gives a number" if _FIGURE.search(sentence) else "goes on"
 
 
 def _interrupts(speech: Speech) -> int:

@@ -72,9 +72,7 @@ def _is_plural(phrase: str) -> bool:
 
 def agreement(theme: str) -> dict[str, str]:
     """The words around a theme that depend on its number."""
-    if _is_plural(theme):
-        return {"it": "them", "s": "", "es": "", "does": "do", "isnt": "aren't", "wasnt": "weren't"}
-    return {"it": "it", "s": "s", "es": "es", "does": "does", "isnt": "isn't", "wasnt": "wasn't"}
+    return dict(table("listen")["grammar"]["plural" if _is_plural(theme) else "singular"])
 
 
 def audience(profile: CreatorProfile) -> str:
