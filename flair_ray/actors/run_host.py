@@ -25,7 +25,7 @@ from flair_ray.ports import Clock, RunDriver, RunStore
 log = logging.getLogger(__name__)
 
 CAPACITY = 100
-"""Runs one host drives at once, 0.4 MB each in all processes together; more wait in Redis, at a few kB."""
+"""Runs one host drives at once, some 0.2 MB each in all processes together; more wait in Redis, at a few kB."""
 LOOK_S = 1.0
 OUTDATED_S = 600.0
 """How long a run of another version waits for a host of its own."""
