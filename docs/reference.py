@@ -46,7 +46,7 @@ def _cell(value: object) -> str:
 
 
 def code(value: object) -> str:
-    return f"`{value}`" if value not in (None, "") else ""
+    return f"`{value}`" if value is not None and str(value) else ""
 
 
 def settings() -> str:
@@ -126,12 +126,17 @@ def keys() -> str:
         "stage": StageName.S1,
         "fingerprint": "FP",
         "key": "HASH",
-        "name": "NAME",
         "session_id": "SESSION",
         "owner_name": "OWNER",
         "account": "ACCOUNT",
         "reader": "READER",
         "video_set_id": "HASH",
+        "name": "NAME",
+        "kind": "KIND",
+        "tenant": "TENANT",
+        "what": "WHAT",
+        "minute": "MINUTE",
+        "month": "MONTH",
     }
     made = [f for _, f in inspect.getmembers(redis_keys, inspect.isfunction) if f.__module__ == redis_keys.__name__]
     made.sort(key=lambda f: inspect.getsourcelines(f)[1])

@@ -162,12 +162,12 @@ def ingest(
 @app.command()
 def runs(as_json: Json = False) -> None:
     """List the runs of this data directory, oldest first."""
-    from flair_ray.terminal.tables import run_row, runs_table
+    from flair_ray.terminal.tables import run_document, runs_table
 
     async def work() -> None:
         async with _opened() as opened:
-            found = await opened.store.runs()
-        _print({"runs": [run_row(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
+            found = await opened.runs.rows()
+        _print({"runs": [run_document(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
 
     _run(work())
 
@@ -208,6 +208,7 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
                 await asyncio.sleep(1)
                 with suppress(RunConflict):
                     await opened.store.request_cancel(RunId(run_id))
+            await opened.keeper.keep_ended()
             return status.value
 
     status = _run(work())
@@ -217,32 +218,70 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
 @app.command()
 def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> None:
     """Write a run's files again: report, scripts, ballots, captions, ZIP. Works on unfinished runs too."""
-    from flair_ray.api import keep
+    from flair_ray.api import export_run
     from flair_ray.domain.ids import RunId
-    from flair_ray.engine.results import gather_result
 
     settings = _settings()
 
-    async def work() -> RunResult:
+    async def work() -> tuple[str, Path]:
         async with _opened(settings) as opened:
-            return keep(await gather_result(opened.store, RunId(run_id)), settings, out_dir)
+            return await export_run(opened.runs, RunId(run_id), settings, out_dir)
 
-    result = _run(work())
-    _print(
-        {"run_id": run_id, "status": result.status.value, "out_dir": str(result.out_dir)},
-        as_json,
-        f"Wrote {result.out_dir}",
-    )
+    status, folder = _run(work())
+    _print({"run_id": run_id, "status": status, "out_dir": str(folder)}, as_json, f"Wrote {folder}")
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check this machine: Python, Redis, Ray, keys, disk. Says what to do about what is missing."""
+def posted(
+    context: typer.Context,
+    run_id: RunArg,
+    script_id: Annotated[str, typer.Argument(metavar="SCRIPT", help="A script's id, such as S07.")],
+    platform: Annotated[str, typer.Option(help="Where: one word, such as tiktok.")],
+    post_url: Annotated[str, typer.Option("--url", help="The post's address.")],
+    views: Annotated[int, typer.Option(help="How often it was seen.")],
+    likes: Annotated[int, typer.Option(help="How many liked it.")],
+    comments: Annotated[int, typer.Option(help="How many comments it has.")],
+    shares: Annotated[int, typer.Option(help="How often it was shared.")],
+    watch_time_avg: Annotated[float | None, typer.Option("--watch-time", help="Seconds watched, on average.")] = None,
+    completion_rate: Annotated[float | None, typer.Option("--completion", help="Share who saw it all, 0 to 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report how a posted script has done, so that the next run can learn from it. The same post again replaces it."""
+    from flair_ray.api import report
+    from flair_ray.domain.codec import plain
+    from flair_ray.inputs.posts import parse_post
+
+    post = _run(report(parse_post(context.params), _settings()))
+    _print(plain(post), as_json, f"Kept. `flair insights` says what {post.session_id}'s posts have taught.")
+
+
+@app.command()
+def insights(
+    session: Annotated[str | None, typer.Option(help="Of this session's posts only; else of all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What posts have taught: patterns by real engagement, and how well the panel had ranked."""
+    from flair_ray.api import recall
+    from flair_ray.domain.codec import plain
+    from flair_ray.terminal.tables import insights_table
+
+    found = _run(recall(_settings(), session))
+    _print(plain(found), as_json) if as_json else out.print(insights_table(found))
+
+
+@app.command()
+def doctor(
+    as_json: Json = False,
+    create_table: Annotated[
+        bool, typer.Option("--create-table", help="First make the table that FLAIR_DYNAMODB_TABLE names.")
+    ] = False,
+) -> None:
+    """Check this machine: Python, Redis, Ray, keys, disk, archive. Says what to do about what is missing."""
     from flair_ray.doctor import examine
     from flair_ray.domain.codec import plain
     from flair_ray.terminal.tables import doctor_table
 
-    checks = _run(examine(_settings()))
+    checks = _run(examine(_settings(), create_table=create_table))
     fit = all(c.ok is not False for c in checks)
     _print({"ok": fit, "checks": [plain(c) for c in checks]}, as_json) if as_json else out.print(doctor_table(checks))
     raise typer.Exit(0 if fit else 4)
@@ -264,9 +303,7 @@ def down(as_json: Json = False, address: Address = None) -> None:
 
 @app.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(help="The address to listen on. There is no sign-in: keep it local.")
-    ] = LOCALHOST,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond loopback with FLAIR_API_TOKENS only.")] = LOCALHOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
 ) -> None:
     """Serve the pipeline over HTTP, on Ray Serve with its dashboard, until Ctrl-C; then runs wait for the next time."""
@@ -283,6 +320,15 @@ def serve(
                 await asyncio.Event().wait()
 
     _run(work())
+
+
+@app.command()
+def token(name: Annotated[str, typer.Argument(help="Whose: a-z, 0-9, _ and -.")], as_json: Json = False) -> None:
+    """Make a token for the API. It is shown this once; its entry for FLAIR_API_TOKENS does not give it away."""
+    from flair_ray.domain.tenants import new_token
+
+    made, entry = new_token(name)
+    _print({"token": made, "entry": entry}, as_json, f"{made}\nIts entry, beside others: FLAIR_API_TOKENS={entry}")
 
 
 @app.command("mock-llm")

@@ -430,6 +430,18 @@ class RunStore(Protocol):
     async def close(self) -> None: ...
 
 
+class Unkept(Protocol):
+    """Runs that have ended and are not in the archive yet. Raises StoreUnavailable."""
+
+    async def due(self, most: int) -> list[RunId]:
+        """Each is handed out once a minute until it is kept, and does not expire meanwhile."""
+        ...
+
+    async def kept(self, run_id: RunId, finished_at_ms: int) -> bool:
+        """It is kept as it ended at this time. False: it was deleted meanwhile."""
+        ...
+
+
 class RunDriver(Protocol):
     """Takes runs to their ends."""
 
@@ -457,10 +469,11 @@ class Records(Protocol):
         """Oldest first."""
         ...
 
-    async def posts_of(self, session_id: str) -> list[Post]:
-        """Of all the session's runs, oldest first."""
+    async def posts_of(self, session_id: str | None = None) -> list[Post]:
+        """Of all runs of one session, or of all sessions, oldest first."""
         ...
 
+    async def check(self) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -478,4 +491,5 @@ class Files(Protocol):
         ...
 
     async def forget(self, run_id: RunId) -> None: ...
+    async def check(self) -> None: ...
     async def close(self) -> None: ...

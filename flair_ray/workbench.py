@@ -12,6 +12,7 @@ from functools import cache
 from flair_ray.config import OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
+from flair_ray.domain.tenants import sharer
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.ray_executor import on_ray
@@ -77,7 +78,7 @@ class _Workbench:
             desk = self._desks[account, job.limits] = PermitDesk(
                 self._way(account, job.limits), LIMITER_GONE, PERMIT_LEASE_S, SystemClock()
             )
-        return desk.limiter(job.run_id, job.session_id)
+        return desk.limiter(job.run_id, sharer(job.session_id))
 
     def _way(self, account: str, limits: Limits) -> Exchange:
         if not on_ray():

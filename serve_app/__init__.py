@@ -1,9 +1,13 @@
 """The studio over HTTP: a thin front before flair_ray, on Ray Serve.
 
 models ...... what may be sent, with its bounds
+request_ids . an id for each request, in logs and answers
 problems .... errors as answers
 feed ........ one Redis reader per process for all who watch
 streams ..... a run's log as server-sent events or lines of JSON
+tenants ..... one guard before every route: who asks, and what is theirs
+signin ...... cookies and tickets for browsers
+spending .... a tenant's budget
 routes ...... one function per route
 http ........ the routes, put together: a plain ASGI app that runs anywhere
 app ......... the same as a Serve deployment

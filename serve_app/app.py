@@ -14,16 +14,20 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import ray
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.config import AutoscalingConfig
+from ray.serve.context import _get_global_client
 from starlette.types import ASGIApp
 
 from flair_ray.config import Settings, load_settings
 from flair_ray.errors import ClusterUnavailable, InputError
 from flair_ray.wiring import start_hosts
 from serve_app.http import build_asgi
+from serve_app.request_ids import log_with_ids
 from serve_app.studio import Studio, open_front
+from serve_app.tenants import check_reach
 
 MAX_ONGOING = 5_000
 """Of one replica; every viewer of a stream is one."""
@@ -75,7 +79,8 @@ def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) 
     """The application; the ASGI app itself is built on each replica."""
 
     def asgi() -> ASGIApp:  # Serve takes a function without parameters for a builder, and anything else for the app
-        return build_asgi(partial(_open, settings, redis_url))
+        log_with_ids(settings.log_level)
+        return build_asgi(partial(_open, settings, redis_url), settings.cors_origins.split(), on_serve=True)
 
     class Api:
         """Nothing but the app."""
@@ -100,4 +105,11 @@ def app(args: dict[str, Any]) -> serve.Application:
     settings = load_settings()
     if not settings.redis_url:
         raise InputError("Every node needs the same Redis: set FLAIR_REDIS_URL. On one machine, use `flair serve`.")
+    check_reach(settings, _serves_at())
     return build(settings, settings.redis_url.get_secret_value(), int(args.get("replicas", 1)))
+
+
+def _serves_at() -> str:
+    """The address that Serve listens on; empty where it does not run yet."""
+    client = _get_global_client(raise_if_no_controller_running=False) if ray.is_initialized() else None
+    return client.http_config.host or "" if client else ""

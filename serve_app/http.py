@@ -6,22 +6,31 @@ app's state.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
 from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
+from serve_app.request_ids import RequestIds, number_log_records
 from serve_app.routes import ROUTES
 from serve_app.studio import Studio
+from serve_app.tenants import SAFE_METHODS, guarded
 
 OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CORS: dict[str, Any] = {
+    "allow_methods": ("GET", "POST", "DELETE"),
+    "allow_headers": ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"),
+    "expose_headers": ("Retry-After", "X-Request-ID"),
+}
+"""No credentials: a page of another origin sends a token, or uses a ticket."""
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -30,8 +39,9 @@ SECURITY_HEADERS = {
 }
 
 
-def build_asgi(open_studio: OpenStudio) -> ASGIApp:
-    """The app, around whatever ``open_studio`` opens."""
+def build_asgi(open_studio: OpenStudio, origins: Sequence[str] = (), *, on_serve: bool = False) -> ASGIApp:
+    """The app, around whatever ``open_studio`` opens; pages of these other origins may use it."""
+    number_log_records()
 
     @asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
@@ -40,7 +50,7 @@ def build_asgi(open_studio: OpenStudio) -> ASGIApp:
             yield
 
     app = Starlette(
-        routes=ROUTES,
+        routes=[guarded(route) for route in ROUTES],
         lifespan=life,
         exception_handlers={
             FlairError: on_flair_error,
@@ -49,9 +59,9 @@ def build_asgi(open_studio: OpenStudio) -> ASGIApp:
             Exception: on_surprise,
         },
     )
-    app.add_middleware(SameOriginWrites)
-    app.add_middleware(SecurityHeaders)
-    return app
+    app.add_middleware(OwnWrites, origins=origins)
+    app.add_middleware(CORSMiddleware, allow_origins=origins, max_age=600, **CORS)
+    return RequestIds(SecurityHeaders(app), answering=not on_serve)  # around everything: a 500 has its id, too
 
 
 class SecurityHeaders:
@@ -71,20 +81,22 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-class SameOriginWrites:
+class OwnWrites:
     """Refuses what a page from elsewhere makes a browser send: it could start runs on whoever's machine this is.
 
-    A browser names the page in Origin; programs send none.
+    A browser names the page in Origin; programs send none. Among all origins (`*`) only those that have a token may.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         self._app = app
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             headers = Headers(scope=scope)
             origin = headers.get("origin")
-            if origin is not None and origin.partition("://")[2] != headers.get("host"):
+            listed = origin in self._origins or ("*" in self._origins and "authorization" in headers)
+            if origin is not None and origin.partition("://")[2] != headers.get("host") and not listed:
                 app = problem(403, "Pages from other origins may not do this.")
         await app(scope, receive, send)

@@ -16,13 +16,23 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from flair_ray.errors import FlairError, InfrastructureError, InputError, MissingKey, RunConflict, RunNotFound
+from flair_ray.errors import (
+    FlairError,
+    InfrastructureError,
+    InputError,
+    MissingKey,
+    RunConflict,
+    RunNotFound,
+    ScriptNotFound,
+)
 from flair_ray.inputs.wire import faults
+from serve_app.request_ids import request_id
 
 log = logging.getLogger(__name__)
 
 STATUSES: tuple[tuple[type[FlairError], int], ...] = (
     (RunNotFound, 404),
+    (ScriptNotFound, 404),
     (RunConflict, 409),
     (InputError, 422),
     (MissingKey, 422),
@@ -58,4 +68,5 @@ async def on_surprise(request: Request, error: Exception) -> Response:
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """An error's answer."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    return JSONResponse(body | {"detail": detail}, status, headers, media_type="application/problem+json")
+    said = {"detail": detail, "request_id": request_id()}
+    return JSONResponse(body | said, status, headers, media_type="application/problem+json")

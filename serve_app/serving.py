@@ -19,6 +19,7 @@ from flair_ray.config import Settings
 from flair_ray.engine.ray_executor import connect_ray, end_residents
 from flair_ray.wiring import open_store
 from serve_app.app import build
+from serve_app.tenants import check_reach
 
 APP = "flair"
 
@@ -34,7 +35,8 @@ class Served:
 
 @asynccontextmanager
 async def serving(settings: Settings, host: str, port: int) -> AsyncIterator[Served]:
-    """The studio, answering; ends with the context. Raises StoreUnavailable and ClusterUnavailable."""
+    """The studio, answering; ends with the context. Raises InputError, StoreUnavailable and ClusterUnavailable."""
+    check_reach(settings, host)
     async with open_store(settings) as opened:
         try:
             dashboard = await asyncio.to_thread(_start, settings, opened.url, host, port)

@@ -14,16 +14,26 @@ from starlette.requests import Request
 
 from flair_ray.api import make_order
 from flair_ray.config import OFFLINE, Settings
+from flair_ray.domain.events import EventDraft
 from flair_ray.domain.ids import RunId, new_run_id
-from flair_ray.engine.order import Order, first_event, prepare
-from flair_ray.errors import FlairError, RunConflict
+from flair_ray.domain.runs import RunSpec
+from flair_ray.domain.tenants import Tenant, read_tenants
+from flair_ray.engine.learning import with_lessons
+from flair_ray.engine.naming import service_name
+from flair_ray.engine.order import Order, first_event
+from flair_ray.engine.past import AllRuns
+from flair_ray.engine.ray_personas import PersonasIn, open_panel
+from flair_ray.errors import FlairError, RunConflict, RunNotFound
 from flair_ray.options import RunOptions
-from flair_ray.ports import RunStore
+from flair_ray.ports import Panel, RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
-from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model
+from flair_ray.stores.tenants import RedisTenants
+from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model, open_archive
 from serve_app.feed import Feed
 from serve_app.models import StartBody
+from serve_app.request_ids import request_id
+from serve_app.spending import Spending, prepare_for
 from serve_app.streams import HEARTBEAT_S, Streams
 
 log = logging.getLogger(__name__)
@@ -49,13 +59,20 @@ class RunHosts(Protocol):
 class Studio:
     settings: Settings
     store: RunStore
+    runs: AllRuns
+    """Also those that Redis has forgotten."""
     front: RedisFront
     streams: Streams
     hosts: RunHosts
+    panel: Panel
+    admissions: RedisTenants
+    spending: Spending
+    tenants: tuple[Tenant, ...] = ()
+    """Those with a token; none: whoever reaches the port may do everything."""
 
-    async def order(self, body: StartBody, session_id: str, *, keyless: bool = False) -> Order:
+    async def order(self, body: StartBody, tenant: Tenant, session_id: str, *, keyless: bool = False) -> Order:
         """What is asked for, read and checked. Raises InputError and MissingKey."""
-        videos = await self.front.videos(body.video_set_id) if body.video_set_id else None
+        videos = await self.front.videos(body.video_set_id, tenant.prefix) if body.video_set_id else None
         options = RunOptions(
             videos=videos,
             profile=body.creator_profile.to_domain(),
@@ -68,17 +85,19 @@ class Studio:
             max_usd=body.max_usd,
         )
         _, order = make_order(options, self.settings, keyless=keyless)
-        return replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        order = replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        return await with_lessons(order, self.runs.archive.records)
 
-    async def start(self, body: StartBody, session_id: str, idempotency_key: str | None) -> RunId:
+    async def start(self, body: StartBody, tenant: Tenant, session_id: str, idempotency_key: str | None) -> RunId:
         """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
-        order = await self.order(body, session_id)
-        spec, inputs = prepare(order, self.settings)
+        order = await self.order(body, tenant, session_id)
+        spec, inputs = prepare_for(tenant, order, self.settings)
         run_id = new_run_id()
         if idempotency_key:
             run_id = await self.front.claim_start(session_id, idempotency_key, run_id, body.model_dump_json())
+        await self.spending.reserve(tenant, run_id, spec)
         try:
-            await self.store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=True)
+            await self.store.create(run_id, spec, inputs, _first_event(run_id, spec), hosted=True)
         except RunConflict:
             return run_id  # ours already, under the same key
         await self.nudge()
@@ -91,15 +110,23 @@ class Studio:
         except Exception as err:
             log.warning("no host was nudged", extra={"error": type(err).__name__})
 
-    async def delete(self, run_id: RunId) -> None:
+    async def delete(self, run_id: RunId, tenant: Tenant) -> None:
         """Cancel a run, let its driver stop, then forget it. A dead driver is waited for no longer than its lease."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, RunNotFound):
             async with asyncio.timeout(self.settings.lease_ttl_s + 1):
                 while not (await self.store.snapshot(run_id)).status.terminal:
                     with contextlib.suppress(RunConflict):
                         await self.store.request_cancel(run_id)
                     await asyncio.sleep(CANCEL_LOOK_S)
-        await self.store.delete(run_id)
+        with contextlib.suppress(RunNotFound):
+            await self.spending.settle(tenant, await self.store.snapshot(run_id))
+        await self.runs.delete(run_id)
+
+
+def _first_event(run_id: RunId, spec: RunSpec) -> EventDraft:
+    """With the id of the request that made this run."""
+    event = first_event(run_id, spec)
+    return replace(event, data={**event.data, "request_id": request_id()})
 
 
 @asynccontextmanager
@@ -109,10 +136,26 @@ async def open_front(
     """The connections of one process."""
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
-    feed = Feed(listener(redis_url))
+    runs = AllRuns(store, open_archive(settings))
+    front, feed = RedisFront(redis, settings.run_ttl_s), Feed(listener(redis_url))
+    personas = PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools)
+    panel = open_panel(personas, service_name(redis_url), redis)
     try:
-        yield Studio(settings, store, RedisFront(redis, settings.run_ttl_s), Streams(store, feed, heartbeat_s), hosts)
+        admissions = RedisTenants(redis)
+        yield Studio(
+            settings,
+            store,
+            runs,
+            front,
+            Streams(store, feed, heartbeat_s),
+            hosts,
+            panel,
+            admissions,
+            Spending(store, admissions),
+            read_tenants(settings.api_tokens.get_secret_value()),
+        )
     finally:
+        await runs.archive.close()
         await feed.close()
         await store.close()
 

@@ -23,6 +23,7 @@ from flair_ray.errors import InputError
 from flair_ray.inputs import Ingest, read_videos
 from flair_ray.inputs.folder import READABLE
 from serve_app.studio import studio_of
+from serve_app.tenants import tenant_of
 
 MAX_FILES = 10_000
 CHUNK = 1 << 20
@@ -41,7 +42,7 @@ async def upload_videos(request: Request) -> Response:
         raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
     if len(found.videos) > studio.settings.max_videos:
         raise InputError(f"{len(found.videos)} videos are more than the limit of {studio.settings.max_videos}.")
-    video_set_id = await studio.front.put_videos(found.videos)
+    video_set_id = await studio.front.put_videos(found.videos, tenant_of(request).prefix)
     return JSONResponse({"video_set_id": video_set_id, "report": _without_path(found)}, 201)
 
 

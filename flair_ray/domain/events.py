@@ -14,7 +14,8 @@ class EventName(StrEnum):
     """Every event in a run's log; the comment lists its data."""
 
     PIPELINE_STARTED = "pipeline_started"
-    """run_id, total_videos, total_personas, top_n, and ours: total_scripts, provider, model, warnings. Always first."""
+    """run_id, total_videos, total_personas, top_n, and ours: total_scripts, provider, model, warnings, and over HTTP
+    request_id. Always first."""
     STAGE_STARTED = "stage_started"
     """stage, total_items"""
     STAGE_COMPLETED = "stage_completed"

@@ -39,18 +39,18 @@ class RedisFront:
             raise InputError("This Idempotency-Key was used for another body. Use a new one.")
         return RunId(first)
 
-    async def put_videos(self, videos: tuple[Video, ...]) -> str:
-        """Keep these; returns the id under which they are found, equal for equal videos."""
+    async def put_videos(self, videos: tuple[Video, ...], prefix: str = "") -> str:
+        """Keep these for their owner; returns the id under which they are found, equal for equal videos."""
         text = encode(videos)
         video_set_id = digest(text, length=32)
         async with translated():
-            await self._redis.set(keys.video_set(video_set_id), text, ex=self._run_ttl_s)
+            await self._redis.set(keys.video_set(prefix + video_set_id), text, ex=self._run_ttl_s)
         return video_set_id
 
-    async def videos(self, video_set_id: str) -> tuple[Video, ...]:
-        """Raises InputError when there are none under this id."""
+    async def videos(self, video_set_id: str, prefix: str = "") -> tuple[Video, ...]:
+        """Raises InputError when this owner has none under this id."""
         async with translated():
-            text = await self._redis.get(keys.video_set(video_set_id))
+            text = await self._redis.get(keys.video_set(prefix + video_set_id))
         if text is None:
             raise InputError(f"There are no videos {video_set_id!r} here, or their time is over: upload them again.")
         return decode(tuple[Video, ...], text)

@@ -74,6 +74,17 @@ def hosted_runs() -> str:
     return f"{ROOT}:hosted"
 
 
+def unkept_runs() -> str:
+    """Sorted set run id → from when on it may be taken to be kept for good, ms: the runs that have ended, until they
+    are in the archive."""
+    return f"{ROOT}:unkept"
+
+
+def deleted_runs() -> str:
+    """Sorted set run id → when it was deleted, seconds: those of the last hour."""
+    return f"{ROOT}:deleted"
+
+
 def delivery(name: str) -> str:
     """String: the calls of this record are counted. Lives as long as a client may repeat what it heard no reply to."""
     return f"{ROOT}:delivery:{name}"
@@ -138,5 +149,27 @@ def start(key: str) -> str:
 
 
 def video_set(video_set_id: str) -> str:
-    """String: uploaded videos as JSON, under their content's digest. Kept as long as a run."""
+    """String: uploaded videos as JSON, under their content's digest, behind TENANT/ where there are tenants. Kept as
+    long as a run."""
     return f"{ROOT}:videos:{video_set_id}"
+
+
+def admission(kind: str, key: str) -> str:
+    """String: what a cookie or a ticket stands for, under the digest of it: a token's digest, and a ticket's run. Lives
+    12 hours or 5 minutes."""
+    return f"{ROOT}:admission:{kind}:{key}"
+
+
+def rate(tenant: str, what: str, minute: int) -> str:
+    """String: how many requests or starts a tenant has made in one minute. Lives two."""
+    return f"{ROOT}:tenant:{tenant}:{what}:{minute}"
+
+
+def book(tenant: str, month: str) -> str:
+    """Hash run id → micro-dollars that it counts for in its tenant's budget, and total. Lives two months."""
+    return f"{ROOT}:tenant:{tenant}:{month}:book"
+
+
+def open_runs(tenant: str, month: str) -> str:
+    """Set of the run ids in that book that still count as their caps."""
+    return f"{ROOT}:tenant:{tenant}:{month}:open"
