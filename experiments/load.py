@@ -138,7 +138,9 @@ async def small() -> list[Row]:
             before = sum(p.memory_info().rss for p in _ours())
             watching = asyncio.create_task(_peak())
             begun = time.monotonic()
-            hosting = asyncio.create_task(RunHost(opened.store, opened.driver, SystemClock()).run())
+            hosting = asyncio.create_task(
+                RunHost(opened.store, opened.driver, SystemClock(), opened.keeper.keep_ended).run()
+            )
             while not await _all_ended(opened, runs):  # noqa: ASYNC110  # it is the store that knows
                 await asyncio.sleep(0.5)
             wall = time.monotonic() - begun

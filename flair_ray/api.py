@@ -21,20 +21,26 @@ from flair_ray import data
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.insights import Insights
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.posts import Post
 from flair_ray.domain.runs import Limits, RunSpec
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
+from flair_ray.engine.learning import learned, with_lessons
 from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.past import AllRuns
+from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError
 from flair_ray.inputs import read_personas, read_profile, read_videos
-from flair_ray.outputs import write_outputs
+from flair_ray.inputs.posts import PostBody
+from flair_ray.outputs import write_files, write_outputs
 from flair_ray.ports import RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
-from flair_ray.wiring import Choice, Studio, choose_model, declared_limits, open_studio
+from flair_ray.wiring import RUNS, Choice, Studio, choose_model, declared_limits, open_archive, open_store, open_studio
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -149,11 +155,31 @@ def _check_writable(folder: Path) -> None:
 async def submit(
     store: RunStore, order: Order, settings: Settings, run_id: RunId | None = None, *, hosted: bool = False
 ) -> RunId:
-    """Record a run. It is not driven yet; with ``hosted`` the cluster's run hosts are to drive it."""
+    """Record a run, told what earlier ones taught. It is not driven yet; ``hosted``: the run hosts are to do it."""
+    archive = open_archive(settings)
+    try:
+        order = await with_lessons(order, archive.records)
+    finally:
+        await archive.close()
     spec, inputs = prepare(order, settings)
     run_id = run_id or new_run_id()
     await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
     return run_id
+
+
+async def report(body: PostBody, settings: Settings) -> Post:
+    """Keep how a posted script has done. Raises RunNotFound, ScriptNotFound and RunConflict."""
+    async with open_store(settings, visiting=True) as opened:
+        return await report_post(body, opened.runs, opened.panel, int(time.time() * 1000))
+
+
+async def recall(settings: Settings, session_id: str | None = None) -> Insights:
+    """What was learned from the posts of one session, or of all."""
+    archive = open_archive(settings)
+    try:
+        return await learned(archive.records, session_id)
+    finally:
+        await archive.close()
 
 
 async def carry_out(
@@ -176,8 +202,9 @@ async def carry_out(
     finally:
         driving.cancel()
         await asyncio.gather(driving, return_exceptions=True)
-    result = await gather_result(studio.store, run_id, begun_s=begun_s)
-    return keep(result, settings, out_dir)
+    result = keep(await gather_result(studio.store, run_id, begun_s=begun_s), settings, out_dir)
+    await studio.keeper.keep_ended(result)
+    return result
 
 
 async def follow(store: RunStore, run_id: RunId, tell: Listener, driving: asyncio.Task[object] | None = None) -> None:
@@ -198,10 +225,24 @@ async def follow(store: RunStore, run_id: RunId, tell: Listener, driving: asynci
 
 def keep(result: RunResult, settings: Settings, out_dir: str | Path | None = None) -> RunResult:
     """Write a run's outputs, by default to its folder under the data directory."""
-    folder = Path(out_dir) if out_dir else settings.data_dir / "runs" / result.run_id
+    folder = _folder(result.run_id, settings, out_dir)
     placed = replace(result, out_dir=folder)
     write_outputs(placed, folder)
     return placed
+
+
+async def export_run(
+    runs: AllRuns, run_id: RunId, settings: Settings, out_dir: str | Path | None = None
+) -> tuple[str, Path]:
+    """Write a run's outputs again; also of a run that only the archive has. Returns its status, and where they are."""
+    summary, contents = await runs.summary(run_id), await runs.outputs(run_id)
+    folder = _folder(run_id, settings, out_dir)
+    write_files(run_id, contents, folder)
+    return summary["status"], folder
+
+
+def _folder(run_id: RunId, settings: Settings, out_dir: str | Path | None) -> Path:
+    return Path(out_dir) if out_dir else settings.data_dir / RUNS / run_id
 
 
 def _videos(given: str | Path | Sequence[Video] | None, settings: Settings) -> tuple[tuple[Video, ...], list[str]]:

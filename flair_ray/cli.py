@@ -161,12 +161,12 @@ def ingest(
 @app.command()
 def runs(as_json: Json = False) -> None:
     """List the runs of this data directory, oldest first."""
-    from flair_ray.terminal.tables import run_row, runs_table
+    from flair_ray.terminal.tables import run_document, runs_table
 
     async def work() -> None:
         async with _opened() as opened:
-            found = await opened.store.runs()
-        _print({"runs": [run_row(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
+            found = await opened.runs.rows()
+        _print({"runs": [run_document(r) for r in found]}, as_json) if as_json else out.print(runs_table(found))
 
     _run(work())
 
@@ -207,6 +207,7 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
                 await asyncio.sleep(1)
                 with suppress(RunConflict):
                     await opened.store.request_cancel(RunId(run_id))
+            await opened.keeper.keep_ended()
             return status.value
 
     status = _run(work())
@@ -216,32 +217,74 @@ def cancel(run_id: RunArg, as_json: Json = False) -> None:
 @app.command()
 def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> None:
     """Write a run's files again: report, scripts, ballots, captions, ZIP. Works on unfinished runs too."""
-    from flair_ray.api import keep
+    from flair_ray.api import export_run
     from flair_ray.domain.ids import RunId
-    from flair_ray.engine.results import gather_result
 
     settings = _settings()
 
-    async def work() -> RunResult:
+    async def work() -> tuple[str, Path]:
         async with _opened(settings) as opened:
-            return keep(await gather_result(opened.store, RunId(run_id)), settings, out_dir)
+            return await export_run(opened.runs, RunId(run_id), settings, out_dir)
 
-    result = _run(work())
-    _print(
-        {"run_id": run_id, "status": result.status.value, "out_dir": str(result.out_dir)},
-        as_json,
-        f"Wrote {result.out_dir}",
-    )
+    status, folder = _run(work())
+    _print({"run_id": run_id, "status": status, "out_dir": str(folder)}, as_json, f"Wrote {folder}")
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Check this machine: Python, Redis, Ray, keys, disk. Says what to do about what is missing."""
+def posted(
+    run_id: RunArg,
+    script_id: Annotated[str, typer.Argument(metavar="SCRIPT", help="A script's id, such as S07.")],
+    platform: Annotated[str, typer.Option(help="Where: one word, such as tiktok.")],
+    url: Annotated[str, typer.Option(help="The post's address.")],
+    views: Annotated[int, typer.Option(help="How often it was seen.")],
+    likes: Annotated[int, typer.Option(help="How many liked it.")],
+    comments: Annotated[int, typer.Option(help="How many comments it has.")],
+    shares: Annotated[int, typer.Option(help="How often it was shared.")],
+    watch_time: Annotated[float | None, typer.Option(help="Seconds that people watched, on average.")] = None,
+    completion: Annotated[float | None, typer.Option(help="Share who saw it to its end, 0 to 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report how a posted script has done, so that the next run can learn from it. The same post again replaces it."""
+    from flair_ray.api import report
+    from flair_ray.domain.codec import plain
+    from flair_ray.inputs.posts import parse_post
+
+    ids = {"run_id": run_id, "script_id": script_id, "platform": platform, "post_url": url}
+    numbers = {"views": views, "likes": likes, "comments": comments, "shares": shares}
+    rates = {"watch_time_avg": watch_time, "completion_rate": completion}
+    post = _run(report(parse_post(ids | numbers | rates), _settings()))
+    _print(plain(post), as_json, f"Kept. `flair insights` says what {post.session_id}'s posts have taught.")
+
+
+@app.command()
+def insights(
+    session: Annotated[str | None, typer.Option(help="Of this session's posts only; else of all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What posts have taught: patterns by real engagement, and how well the panel had ranked."""
+    from flair_ray.api import recall
+    from flair_ray.domain.codec import plain
+    from flair_ray.terminal.tables import insights_table
+
+    found = _run(recall(_settings(), session))
+    if found.top_patterns and not as_json:
+        out.print(insights_table(found))
+    _print(plain(found), as_json, f"{found.note} Posts: {found.total_videos_tracked}.")
+
+
+@app.command()
+def doctor(
+    as_json: Json = False,
+    create_table: Annotated[
+        bool, typer.Option("--create-table", help="First make the table that FLAIR_DYNAMODB_TABLE names.")
+    ] = False,
+) -> None:
+    """Check this machine: Python, Redis, Ray, keys, disk, archive. Says what to do about what is missing."""
     from flair_ray.doctor import examine
     from flair_ray.domain.codec import plain
     from flair_ray.terminal.tables import doctor_table
 
-    checks = _run(examine(_settings()))
+    checks = _run(examine(_settings(), create_table=create_table))
     fit = all(c.ok is not False for c in checks)
     _print({"ok": fit, "checks": [plain(c) for c in checks]}, as_json) if as_json else out.print(doctor_table(checks))
     raise typer.Exit(0 if fit else 4)

@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FLAIR_", frozen=True, extra="ignore")
 
     data_dir: Path = Field(
-        default_factory=_default_data_dir, description="Where runs, reports and the embedded Redis live."
+        default_factory=_default_data_dir, description="Where runs, reports, records and the embedded Redis live."
     )
     redis_url: SecretStr | None = Field(
         None, description="A Redis or Valkey to use instead of the embedded one (redis://, rediss://, unix://)."
@@ -78,6 +78,16 @@ class Settings(BaseSettings):
     )
     cors_origins: str = Field(
         "", description="Origins whose pages may use the API, such as `https://a.example`; `*`: all, with tokens."
+    )
+    s3_bucket: str | None = Field(
+        None, min_length=1, description="The bucket that keeps the files of runs; unset: the data directory."
+    )
+    s3_prefix: str = Field("runs/", description="What the names of our objects in the bucket begin with.")
+    dynamodb_table: str | None = Field(
+        None, min_length=1, description="The table that keeps records of runs and posts; unset: the data directory."
+    )
+    keep_days: int | None = Field(
+        None, ge=1, description="After how many days DynamoDB may remove a record; unset: never."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."

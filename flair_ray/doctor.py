@@ -11,18 +11,22 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flair_ray.config import KEY_NAMES, Settings, load_account
-from flair_ray.errors import InputError
+from flair_ray.errors import FlairError, InputError
+from flair_ray.ports import Files, Records
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
+from flair_ray.stores.dynamodb import DynamoRecords
 from flair_ray.stores.embedded import find_server
 from flair_ray.stores.redis_store import ping
 from flair_ray.terminal.tables import Check
+from flair_ray.wiring import RECORDS, RUNS, open_archive
 
 FREE_DISK_GB = 1.0
 
 
-async def examine(settings: Settings) -> list[Check]:
+async def examine(settings: Settings, *, create_table: bool = False) -> list[Check]:
     """Every check, each with what it found and, where it failed, the mend. ``ok`` None: optional and absent."""
-    return [_python(), _bytecode(), await _redis(settings), _data_dir(settings), _ray(), *_keys(), _local(), *_extras()]
+    machine = [_python(), _bytecode(), await _redis(settings), _data_dir(settings)]
+    return [*machine, *await _archive(settings, create_table), _ray(), *_keys(), _local(), *_extras()]
 
 
 def _python() -> Check:
@@ -64,6 +68,31 @@ def _data_dir(settings: Settings) -> Check:
     return Check("data directory", free_gb > FREE_DISK_GB, f"{folder}, {free_gb:.0f} GB free", "Free some space.")
 
 
+async def _archive(settings: Settings, create_table: bool) -> list[Check]:
+    """What is kept for good, and whether it can be reached from here."""
+    archive = open_archive(settings)
+    bucket, table = settings.s3_bucket, settings.dynamodb_table
+    access = "Look at AWS_DEFAULT_REGION, the keys, their rights"
+    parts = (
+        ("records", f"table {table}" if table else RECORDS, archive.records, f"{access}; --create-table makes it."),
+        ("files", f"bucket {bucket}" if bucket else RUNS, archive.files, f"{access}; make the bucket."),
+    )
+    try:
+        if create_table and isinstance(archive.records, DynamoRecords):
+            await archive.records.create()
+        return [await _reached(*part) for part in parts]
+    finally:
+        await archive.close()
+
+
+async def _reached(name: str, where: str, part: Records | Files, fix: str) -> Check:
+    try:
+        await part.check()
+    except FlairError as err:
+        return Check(name, False, str(err), fix)
+    return Check(name, True, where)
+
+
 def _ray() -> Check:
     return Check("ray", True, version("ray"), "")
 
@@ -89,6 +118,7 @@ def _extras() -> Iterator[Check]:
     for extra, module, use in (
         ("parquet", "pyarrow", "read Parquet files"),
         ("pandas", "pandas", "result.to_pandas()"),
+        ("aws", "boto3", "keep runs in S3 and DynamoDB"),
     ):
         there = importlib.util.find_spec(module) is not None
         yield Check(f"extra: {extra}", there or None, use, f"pip install 'flair_ray[{extra}]'")

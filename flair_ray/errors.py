@@ -2,7 +2,8 @@
 
     FlairError
     ├── InputError ............... the caller's file, profile, count or name (exit 2)
-    │   └── RunNotFound .......... no such run, or it has expired
+    │   ├── RunNotFound .......... no such run, or it has expired
+    │   └── ScriptNotFound ....... the run has no such script
     ├── ProviderError ............ a language model's server, or our account there (exit 3)
     │   ├── MissingKey ........... no API key for the chosen provider      [fatal]
     │   ├── AuthRefused .......... 401 or 403: the key is wrong or lacks a right [fatal]
@@ -72,6 +73,10 @@ class RunNotFound(InputError):
 
     def __str__(self) -> str:
         return f"There is no run {self.run_id!r} here. `flair runs` lists the runs that exist."
+
+
+class ScriptNotFound(InputError):
+    """The run has no script of this id."""
 
 
 class ProviderError(FlairError):

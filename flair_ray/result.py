@@ -154,6 +154,10 @@ class RunResult:
         return sum((counts.tally for counts in self.stages.values()), CallTally())
 
     @property
+    def finished_at_ms(self) -> int | None:
+        return round(self.completed_at.timestamp() * 1000) if self.completed_at else None
+
+    @property
     def partial(self) -> bool:
         return self.stopped_by is not None
 

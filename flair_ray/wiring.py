@@ -2,6 +2,7 @@
 
 choose_model ── which provider and model a run uses
 open_store ──── a Redis by URL, or the embedded server of the data directory
+open_archive ── what is kept for good: S3 and DynamoDB where they are set, else the data directory
 open_studio ─── a store, Ray and a driver: everything to carry runs out
 open_hosts ──── a store and the cluster's run hosts: to hand runs in and go away
 """
@@ -17,21 +18,34 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flair_ray import __version__
+from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.actors.run_host import RunHost
 from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
+from flair_ray.engine.archive import Archive
 from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.keeping import Keeper
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
+from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
+from flair_ray.ports import Panel
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
+from flair_ray.stores.dynamodb import DynamoRecords
 from flair_ray.stores.embedded import EmbeddedServer
+from flair_ray.stores.local_files import LocalFiles
+from flair_ray.stores.local_records import LocalRecords
+from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
+from flair_ray.stores.s3 import S3Files
+from flair_ray.stores.unkept import RedisUnkept
 
 LOCAL = "local"
+RECORDS, RUNS = "records.sqlite3", "runs"
+"""In the data directory: records of runs and posts, and a folder of files per run."""
 DEFAULT_MODELS = {
     "kimi": "kimi-k2.6",
     "openai": "gpt-5.4-mini",
@@ -112,6 +126,14 @@ class OpenStore:
     store: RedisRunStore
     url: str
     embedded: bool
+    keeper: Keeper
+    panel: Panel
+    """On the same connections: what it is told, the cluster's pools find in Redis when they next seat a persona."""
+
+    @property
+    def runs(self) -> AllRuns:
+        """Also those that Redis has forgotten."""
+        return AllRuns(self.store, self.keeper.archive)
 
 
 @asynccontextmanager
@@ -127,13 +149,28 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
         server = EmbeddedServer(settings.data_dir, visiting=visiting)
         await asyncio.to_thread(server.open)
         url = server.url
-    store = RedisRunStore(connect(url), settings.run_ttl_s)
+    redis = connect(url)
+    store, archive = RedisRunStore(redis, settings.run_ttl_s), open_archive(settings)
     try:
-        yield OpenStore(store, url, embedded=server is not None)
+        keeper, panel = (
+            Keeper(store, RedisUnkept(redis), archive),
+            PersonaPool(RedisPersonas(redis, settings.run_ttl_s)),
+        )
+        yield OpenStore(store, url, server is not None, keeper, panel)
     finally:
+        await archive.close()
         await store.close()
         if server:
             await asyncio.to_thread(server.close)
+
+
+def open_archive(settings: Settings) -> Archive:
+    """Where runs and posts are kept for good. Connects to nothing yet; whoever opens it closes it."""
+    bucket, table = settings.s3_bucket, settings.dynamodb_table
+    return Archive(
+        records=DynamoRecords(table, settings.keep_days) if table else LocalRecords(settings.data_dir / RECORDS),
+        files=S3Files(bucket, settings.s3_prefix) if bucket else LocalFiles(settings.data_dir / RUNS),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +179,7 @@ class Studio:
 
     store: RedisRunStore
     driver: Driver
+    keeper: Keeper
 
 
 @asynccontextmanager
@@ -174,7 +212,7 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
             await executor.warm(choice.model, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
             rules = driver_settings(settings)
-            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel))
+            yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel), opened.keeper)
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
         await asyncio.wait({ray_starts})
@@ -188,11 +226,13 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
     from flair_ray.workbench import worker_tools
 
-    store = RedisRunStore(connect(redis_url), settings.run_ttl_s)
+    redis = connect(redis_url)
+    store = RedisRunStore(redis, settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
     panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), service_name(redis_url))
     driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
-    return RunHost(store, driver, SystemClock())
+    keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended)
 
 
 @asynccontextmanager

@@ -16,7 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from flair_ray.errors import FlairError, InfrastructureError, InputError, MissingKey, RunConflict, RunNotFound
+from flair_ray.errors import (
+    FlairError,
+    InfrastructureError,
+    InputError,
+    MissingKey,
+    RunConflict,
+    RunNotFound,
+    ScriptNotFound,
+)
 from flair_ray.inputs.wire import faults
 from serve_app.request_ids import request_id
 
@@ -24,6 +32,7 @@ log = logging.getLogger(__name__)
 
 STATUSES: tuple[tuple[type[FlairError], int], ...] = (
     (RunNotFound, 404),
+    (ScriptNotFound, 404),
     (RunConflict, 409),
     (InputError, 422),
     (MissingKey, 422),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,20 +12,21 @@ from starlette.routing import Route
 from flair_ray.data import sample_profiles
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId
-from flair_ray.domain.runs import RunSnapshot, RunStatus
+from flair_ray.domain.runs import RunStatus
+from flair_ray.engine.archive import media_type
 from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
-from flair_ray.engine.results import cost_of, gather_result
 from flair_ray.errors import RunConflict
-from flair_ray.outputs import render_outputs
-from flair_ray.prompts import NAMES, prompt
+from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
 from serve_app.models import start_body
+from serve_app.performance import PERFORMANCE_ROUTES
 from serve_app.signin import SIGNIN_ROUTES
 from serve_app.streams import NDJSON, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos
 
+_ROW_FIELDS = ("run_id", "status", "current_stage", "stages")
 _RESULT_FIELDS = ("run_id", "results", "creator_profile", "completed_at", "warnings", "notices", "cost", "partial")
 _DOCUMENT_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads",  # its texts are others'
@@ -55,11 +54,11 @@ async def status(request: Request) -> Response:
 
 
 async def results(request: Request) -> Response:
-    studio, run_id = studio_of(request), _run_id(request)
-    status = (await studio.store.snapshot(run_id)).status
-    if status is not RunStatus.COMPLETED:
-        raise RunConflict(f"Run {run_id} is {status.value}: it has no result yet.")
-    document = (await gather_result(studio.store, run_id)).document()
+    runs, run_id = studio_of(request).runs, _run_id(request)
+    status = (await runs.summary(run_id))["status"]
+    if status != RunStatus.COMPLETED:
+        raise RunConflict(f"Run {run_id} is {status}: it has no result yet.")
+    document = await runs.document(run_id)
     return JSONResponse({name: document[name] for name in _RESULT_FIELDS})
 
 
@@ -84,29 +83,13 @@ async def recover(request: Request) -> Response:
 
 
 async def list_runs(request: Request) -> Response:
-    found = await studio_of(request).store.runs(session_of(request))
-    return JSONResponse({"runs": [_row(snapshot) for snapshot in found]})
+    rows = await studio_of(request).runs.rows(session_of(request))
+    return JSONResponse({"runs": [{name: row[name] for name in _ROW_FIELDS} for row in rows]})
 
 
 async def one_run(request: Request) -> Response:
-    snapshot = await studio_of(request).store.snapshot(_run_id(request))
-    spec = snapshot.spec
-    assert spec is not None  # noqa: S101  # the store's snapshots have it
-    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits")
-    body = _row(snapshot) | {
-        "session_id": tenant_of(request).shown(snapshot.session_id),
-        "created_at_ms": snapshot.created_at_ms,
-        "begun_at_ms": snapshot.begun_at_ms,
-        "finished_at_ms": snapshot.finished_at_ms,
-        "error": snapshot.error,
-        "recovering": snapshot.recovering,
-        "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
-        "configuration": {name: plain(getattr(spec, name)) for name in names}
-        | {"provider": spec.model.provider, "model": spec.model.model, "max_usd": spec.money.max_usd},
-        "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
-        "warnings": list(spec.warnings),
-    }
-    return JSONResponse(body)
+    summary = await studio_of(request).runs.summary(_run_id(request))
+    return JSONResponse(summary | {"session_id": tenant_of(request).shown(summary["session_id"])})
 
 
 async def delete(request: Request) -> Response:
@@ -116,7 +99,7 @@ async def delete(request: Request) -> Response:
 
 async def ranking(request: Request) -> Response:
     run_id = _run_id(request)
-    document = (await gather_result(studio_of(request).store, run_id)).document()
+    document = await studio_of(request).runs.document(run_id)
     if document["ranking"] is None:
         raise RunConflict(f"Run {run_id} is {document['status']}: its scripts are not ranked yet.")
     said = {name: document[name] for name in ("run_id", "status", "warnings", "notices")}
@@ -124,14 +107,12 @@ async def ranking(request: Request) -> Response:
 
 
 async def output_file(request: Request) -> Response:
-    """A file of a run, made on the fly. There are no other names than those the run has."""
-    result = await gather_result(studio_of(request).store, _run_id(request))
+    """A file of a run. There are no other names than those the run has."""
     name = request.path_params["name"]
-    content = (await asyncio.to_thread(render_outputs, result)).get(name)
+    content = await studio_of(request).runs.file(_run_id(request), name)
     if content is None:
         raise HTTPException(404, "This run has no such file.")
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return Response(content, headers=_DOCUMENT_HEADERS, media_type=kind)
+    return Response(content, headers=_DOCUMENT_HEADERS, media_type=media_type(name))
 
 
 async def estimate_run(request: Request) -> Response:
@@ -149,9 +130,9 @@ async def providers(request: Request) -> Response:
 
 
 async def prompts_preview(request: Request) -> Response:
-    """The feedback templates are empty: past results do not reach the prompts."""
+    """The prompts as templates. Those for feedback are added once posts have something to teach."""
     shown = {name: _template(name) for name in NAMES}
-    return JSONResponse(shown | {"s3_feedback": "", "s4_feedback": ""})
+    return JSONResponse(shown | {name: feedback_prompt(name) for name in FEEDBACK_NAMES})
 
 
 async def profile_samples(request: Request) -> Response:
@@ -174,15 +155,6 @@ async def _started(request: Request) -> RunId:
 def _run_id(request: Request) -> RunId:
     """The guard has looked at it."""
     return RunId(request.path_params["run_id"])
-
-
-def _row(snapshot: RunSnapshot) -> dict[str, Any]:
-    return {
-        "run_id": snapshot.run_id,
-        "status": snapshot.status.value,
-        "current_stage": snapshot.current_stage.value if snapshot.current_stage else None,
-        "stages": {name.value: counts.status for name, counts in snapshot.stages.items()},
-    }
 
 
 def _template(name: str) -> str:
@@ -210,4 +182,5 @@ ROUTES = [
     Route("/api/creator-profiles/samples", profile_samples),
     Route("/api/health", health),
     *SIGNIN_ROUTES,
+    *PERFORMANCE_ROUTES,
 ]

@@ -18,13 +18,17 @@ from flair_ray.domain.events import EventDraft
 from flair_ray.domain.ids import RunId, new_run_id
 from flair_ray.domain.runs import RunSpec
 from flair_ray.domain.tenants import Tenant, read_tenants
+from flair_ray.engine.learning import with_lessons
+from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import Order, first_event
-from flair_ray.errors import FlairError, RunConflict
-from flair_ray.ports import RunStore
+from flair_ray.engine.past import AllRuns
+from flair_ray.engine.ray_personas import PersonasIn, open_panel
+from flair_ray.errors import FlairError, RunConflict, RunNotFound
+from flair_ray.ports import Panel, RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
 from flair_ray.stores.tenants import RedisTenants
-from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model
+from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model, open_archive
 from serve_app.feed import Feed
 from serve_app.models import StartBody
 from serve_app.request_ids import request_id
@@ -54,9 +58,12 @@ class RunHosts(Protocol):
 class Studio:
     settings: Settings
     store: RunStore
+    runs: AllRuns
+    """Also those that Redis has forgotten."""
     front: RedisFront
     streams: Streams
     hosts: RunHosts
+    panel: Panel
     admissions: RedisTenants
     spending: Spending
     tenants: tuple[Tenant, ...] = ()
@@ -77,7 +84,8 @@ class Studio:
             max_usd=body.max_usd,
         )
         _, order = make_order(options, self.settings, keyless=keyless)
-        return replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        order = replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        return await with_lessons(order, self.runs.archive.records)
 
     async def start(self, body: StartBody, tenant: Tenant, session_id: str, idempotency_key: str | None) -> RunId:
         """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
@@ -103,14 +111,15 @@ class Studio:
 
     async def delete(self, run_id: RunId, tenant: Tenant) -> None:
         """Cancel a run, let its driver stop, then forget it. A dead driver is waited for no longer than its lease."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, RunNotFound):
             async with asyncio.timeout(self.settings.lease_ttl_s + 1):
                 while not (await self.store.snapshot(run_id)).status.terminal:
                     with contextlib.suppress(RunConflict):
                         await self.store.request_cancel(run_id)
                     await asyncio.sleep(CANCEL_LOOK_S)
-        await self.spending.settle(tenant, await self.store.snapshot(run_id))
-        await self.store.delete(run_id)
+        with contextlib.suppress(RunNotFound):
+            await self.spending.settle(tenant, await self.store.snapshot(run_id))
+        await self.runs.delete(run_id)
 
 
 def _first_event(run_id: RunId, spec: RunSpec) -> EventDraft:
@@ -126,20 +135,17 @@ async def open_front(
     """The connections of one process."""
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
-    feed = Feed(listener(redis_url))
+    runs = AllRuns(store, open_archive(settings))
+    front, feed = RedisFront(redis, settings.run_ttl_s), Feed(listener(redis_url))
+    personas = PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools)
+    panel = open_panel(personas, service_name(redis_url), redis)
     try:
-        admissions = RedisTenants(redis)
-        yield Studio(
-            settings,
-            store,
-            RedisFront(redis, settings.run_ttl_s),
-            Streams(store, feed, heartbeat_s),
-            hosts,
-            admissions,
-            Spending(store, admissions),
-            read_tenants(settings.api_tokens.get_secret_value()),
-        )
+        admissions, streams = RedisTenants(redis), Streams(store, feed, heartbeat_s)
+        spending = Spending(store, admissions)
+        tenants = read_tenants(settings.api_tokens.get_secret_value())
+        yield Studio(settings, store, runs, front, streams, hosts, panel, admissions, spending, tenants)
     finally:
+        await runs.archive.close()
         await feed.close()
         await store.close()
 

@@ -55,7 +55,7 @@ async def check_owner(request: Request, run_id: str) -> RunId:
     if not _RUN_ID.fullmatch(run_id):
         raise RunNotFound(run_id)
     tenant = tenant_of(request)
-    if tenant.name and not tenant.owns((await studio_of(request).store.spec(RunId(run_id))).session_id):
+    if tenant.name and not tenant.owns(await studio_of(request).runs.session(RunId(run_id))):
         raise RunNotFound(run_id)
     return RunId(run_id)
 

@@ -4,6 +4,7 @@ store, settings ........ a real store on the embedded Valkey; settings with a da
 small_order ............ what somebody asks for, small enough to run in a twentieth of a second
 submit, local_driver ... record a run; drive it in this process, with the offline provider
 ray_cluster ............ a real local Ray
+aws .................... S3 and DynamoDB, as moto plays them, behind HTTP on loopback
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 
 # Whatever a developer has exported must neither be spent nor change a result.
 for name in list(os.environ):
-    if name.startswith(("FLAIR_", "RAY_")) or name.endswith("_API_KEY"):
+    if name.startswith(("FLAIR_", "RAY_", "AWS_")) or name.endswith("_API_KEY"):
         del os.environ[name]
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -68,6 +69,23 @@ def ray_cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[str]:
+    """The address of an AWS of our own, which botocore finds in the environment; with a bucket and a table "studio"."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    ours = {"ENDPOINT_URL": f"http://{host}:{port}", "DEFAULT_REGION": "eu-central-1"}
+    ours |= {"ACCESS_KEY_ID": "made-up", "SECRET_ACCESS_KEY": "made-up", "EC2_METADATA_DISABLED": "true"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ours.items():
+            patch.setenv(f"AWS_{name}", value)
+        yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture

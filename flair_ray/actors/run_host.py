@@ -10,6 +10,8 @@ another as soon as their leases end. Two hosts that reach for the same run are t
 
 A run that began under other prompts or answer schemas is left to a host of that version, as during a rollout there
 is one; when after a while none has come, it is failed with the reason, for every run must end.
+
+Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 
 from flair_ray.domain.ids import RunId
 from flair_ray.errors import FlairError, LeaseLost, RunConflict, RunOutdated, StoreUnavailable
@@ -27,21 +30,36 @@ log = logging.getLogger(__name__)
 CAPACITY = 100
 """Runs one host drives at once, 0.4 MB each in all processes together; more wait in Redis, at a few kB."""
 LOOK_S = 1.0
+KEEP_LOOK_S = 5.0
+"""How often a host looks for ended runs to keep, when none of its own has ended."""
 OUTDATED_S = 600.0
 """How long a run of another version waits for a host of its own."""
+
+
+async def _keep_nothing() -> None:
+    pass
 
 
 class RunHost:
     """Adopts and drives. ``run`` is its life; everything else may be called meanwhile."""
 
-    def __init__(self, store: RunStore, driver: RunDriver, clock: Clock, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        driver: RunDriver,
+        clock: Clock,
+        keep_ended: Callable[[], Awaitable[None]] = _keep_nothing,
+        capacity: int = CAPACITY,
+    ) -> None:
         self._store = store
         self._driver = driver
         self._clock = clock
+        self._keep_ended = keep_ended
         self._capacity = capacity
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._outdated: dict[RunId, float] = {}
         self._news = asyncio.Event()
+        self._ended = asyncio.Event()
 
     @property
     def driving(self) -> int:
@@ -54,6 +72,7 @@ class RunHost:
 
     async def run(self) -> None:
         """Adopt and drive until cancelled; then the runs stay open, for another host."""
+        keeping = asyncio.create_task(self._keep(), name="keeping")
         try:
             while True:
                 self._news.clear()
@@ -61,9 +80,18 @@ class RunHost:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), LOOK_S)
         finally:
-            for task in self._driving.values():
+            tasks = [keeping, *self._driving.values()]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._driving.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        """One after the other, beside the driving: an archive that is slow holds up no run."""
+        while True:
+            self._ended.clear()
+            await self._keep_ended()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), KEEP_LOOK_S)
 
     async def _adopt(self) -> None:
         free = self._capacity - len(self._driving)
@@ -87,6 +115,7 @@ class RunHost:
         try:
             waited = self._outdated.pop(run_id, None) is not None
             status = await self._driver.drive(run_id, patient=False, fail_outdated=waited)
+            self._ended.set()
             log.info("run ended", extra={"run_id": run_id, "status": status.value})
         except RunOutdated:
             self._outdated[run_id] = self._clock.now_s()

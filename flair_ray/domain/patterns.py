@@ -124,6 +124,11 @@ class PatternEntry:
         return words.replace("_", " ")
 
 
+def hook_of(label: str) -> str:
+    """The part of an entry's label that says how it opens: "question hook"."""
+    return label.partition(",")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class PatternLibrary:
     """What a collection of videos has in common (output of S2). Association, never cause."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.runs import RunStatus
+from flair_ray.domain.videos import Engagement
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class Post:
     """Seconds."""
     completion_rate: float | None = None
     """Share of viewers who saw it to its end, 0 to 1."""
+    rank: int | None = None
+    """Where the panel had placed the script: what is learned from a post outlives its run."""
+    pattern_used: str = ""
+    """The pattern it was written after."""
+
+    @property
+    def engagement(self) -> Engagement:
+        return Engagement(self.views, self.likes, self.comments, self.shares)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,14 @@ class RunInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Feedback:
+    """What results of earlier runs have to say to this one, as its prompts will have it; empty: nothing."""
+
+    s3: str = ""
+    s4: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """What was asked for, after clamping; never changes once the run exists."""
 
@@ -77,6 +85,7 @@ class RunSpec:
     """Whether answers that suit any run may come from earlier ones, and are kept for later ones."""
     limits: Limits = field(default_factory=Limits)
     money: Money = field(default_factory=Money)
+    feedback: Feedback = field(default_factory=Feedback)
     warnings: tuple[str, ...] = ()
     """What was clamped or dropped on the way in, in words."""
 

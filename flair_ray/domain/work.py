@@ -29,6 +29,8 @@ class WritingBrief:
     profile: CreatorProfile
     library: PatternLibrary
     seed: int
+    feedback: str = ""
+    """What earlier results have taught; empty where that is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class PollSheet:
     orders: tuple[tuple[int, ...], ...]
     """One permutation of script indices per block."""
     seed: int
+    feedback: str = ""
 
     def label_of(self, script_id: ScriptId) -> str:
         return self.labels[[s.script_id for s in self.scripts].index(script_id)]

@@ -128,9 +128,9 @@ def _works(spec: RunSpec, inputs: RunInputs) -> Iterator[Work[Any, Any]]:
     """What each map stage will have to do, with stand-ins for what no model has said yet."""
     yield s1_analyze.work(inputs.videos)
     library = s2_aggregate.aggregate(_patterns(inputs.videos), inputs.videos)
-    yield s3_generate.work(library, spec.profile, spec.num_scripts, spec.seed)
+    yield s3_generate.work(library, spec.profile, spec.num_scripts, spec.seed, spec.feedback.s3)
     scripts = [_script(n) for n in range(spec.num_scripts)]
-    yield s4_vote.work(scripts, inputs.personas, spec.seed)
+    yield s4_vote.work(scripts, inputs.personas, spec.seed, spec.feedback.s4)
     top = (Placed(script, rank, 0.0) for rank, script in enumerate(scripts[: spec.top_n], start=1))
     yield Work(VoiceBrief(spec.profile, spec.seed), tuple((ItemId(p.script.script_id), p) for p in top))
 

@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from flair_ray.config import Settings
 from flair_ray.domain import answers
-from flair_ray.domain.codec import encode
+from flair_ray.domain.codec import adapter, encode
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import RunId, digest
 from flair_ray.domain.money import Money, Price
 from flair_ray.domain.panel import default_panel
 from flair_ray.domain.people import CreatorProfile, Persona
-from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSpec
+from flair_ray.domain.runs import Feedback, Limits, ModelChoice, RunInputs, RunSpec
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import allowances, estimate
 from flair_ray.errors import InputError
@@ -55,6 +55,7 @@ class Order:
     max_usd: float | None = None
     price: Price | None = None
     session_id: str = "anonymous"
+    feedback: Feedback = field(default_factory=Feedback)
     remarks: tuple[str, ...] = ()
     """What was left out while reading the input: becomes part of the run's warnings."""
 
@@ -93,6 +94,7 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         session_id=order.session_id,
         cache=order.cache,
         limits=order.limits,
+        feedback=order.feedback,
         warnings=tuple(warnings),
     )
     return replace(spec, fingerprint=_fingerprint(spec), money=_money(order, spec, inputs)), inputs
@@ -126,7 +128,9 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 
 def _fingerprint(spec: RunSpec) -> str:
     decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
-    return f"{answers_version()}-{digest(encode(decides), length=12)}"
+    said = adapter(RunSpec).dump_json(decides, exclude={"feedback"}).decode()
+    told = [text for text in (spec.feedback.s3, spec.feedback.s4) if text]  # none: as before there was any
+    return f"{answers_version()}-{digest(said, *told, length=12)}"
 
 
 def _check_counts(order: Order, settings: Settings) -> None:

@@ -90,12 +90,14 @@ PLAN: tuple[Step, ...] = (
     ),
     MapStep(
         s3_generate.Generate(),
-        lambda run: s3_generate.work(run.library, run.spec.profile, run.spec.num_scripts, run.spec.seed),
+        lambda run: s3_generate.work(
+            run.library, run.spec.profile, run.spec.num_scripts, run.spec.seed, run.spec.feedback.s3
+        ),
         tells=_scripts_told,
     ),
     MapStep(
         s4_vote.Vote(),
-        lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed),
+        lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed, run.spec.feedback.s4),
         seated=True,
     ),
     ReduceStep(

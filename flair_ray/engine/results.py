@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.money import dollars
-from flair_ray.domain.runs import RunSnapshot, RunStatus
+from flair_ray.domain.runs import RunSnapshot, RunSpec, RunStatus
 from flair_ray.engine.loading import load_state
 from flair_ray.engine.state import RunState
 from flair_ray.errors import BudgetSpent
@@ -71,6 +73,44 @@ def _notices(state: RunState, cost: Cost) -> tuple[str, ...]:
     if cost.unsure_usd:
         notices.append(f"Up to {dollars(cost.unsure_usd)} more may be billed, for calls that brought no answer.")
     return tuple(notices)
+
+
+def row_of(snapshot: RunSnapshot) -> dict[str, Any]:
+    """A run in a list, as plain JSON: quick to make, for lists are long."""
+    model = _spec(snapshot).model
+    return {
+        "run_id": snapshot.run_id,
+        "status": snapshot.status.value,
+        "current_stage": snapshot.current_stage.value if snapshot.current_stage else None,
+        "stages": {name.value: counts.status for name, counts in snapshot.stages.items()},
+        "created_at_ms": snapshot.created_at_ms,
+        "finished_at_ms": snapshot.finished_at_ms,
+        "provider": model.provider,
+        "model": model.model,
+        "calls": sum(counts.tally.calls for counts in snapshot.stages.values()),
+        "error": snapshot.error,
+    }
+
+
+def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
+    """All of where a run stands, as plain JSON: what the API answers and what is kept of it for good."""
+    spec = _spec(snapshot)
+    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits", "feedback")
+    return row_of(snapshot) | {
+        "session_id": snapshot.session_id,
+        "begun_at_ms": snapshot.begun_at_ms,
+        "recovering": snapshot.recovering,
+        "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
+        "configuration": {name: plain(getattr(spec, name)) for name in names}
+        | {"provider": spec.model.provider, "model": spec.model.model, "max_usd": spec.money.max_usd},
+        "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
+        "warnings": list(spec.warnings),
+    }
+
+
+def _spec(snapshot: RunSnapshot) -> RunSpec:
+    assert snapshot.spec is not None  # noqa: S101  # the store's snapshots have it
+    return snapshot.spec
 
 
 def cost_of(snapshot: RunSnapshot) -> Cost:

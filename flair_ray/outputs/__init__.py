@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
+from flair_ray.domain.ids import RunId
 from flair_ray.errors import InfrastructureError
 from flair_ray.outputs.captions import cues, speaking_pace, srt, vtt
 from flair_ray.outputs.names import OUTPUT_FILES, WRITTEN_PER_SCRIPT, stem
@@ -28,7 +29,7 @@ from flair_ray.outputs.pages import report_html, teleprompter_html
 from flair_ray.outputs.texts import ballots_jsonl, ranking_csv, result_json, scripts_md, shots_csv
 from flair_ray.result import RunResult
 
-__all__ = ["OUTPUT_FILES", "render_outputs", "result_schema", "write_outputs"]
+__all__ = ["OUTPUT_FILES", "render_outputs", "result_schema", "unzipped", "write_files", "write_outputs"]
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The oldest time a ZIP can hold: a fixed one, so that equal runs give equal archives."""
@@ -39,7 +40,11 @@ def write_outputs(result: RunResult, out_dir: Path) -> tuple[Path, ...]:
 
     A run without results or ranking gives the files it can. Raises InfrastructureError when the disk refuses.
     """
-    contents = render_outputs(result)
+    return write_files(result.run_id, render_outputs(result), out_dir)
+
+
+def write_files(run_id: RunId, contents: Mapping[str, bytes], out_dir: Path) -> tuple[Path, ...]:
+    """The same for outputs that are made already."""
     try:
         stale = _written_before(out_dir) - contents.keys()
         _publish(contents, out_dir)
@@ -47,10 +52,17 @@ def write_outputs(result: RunResult, out_dir: Path) -> tuple[Path, ...]:
             (out_dir / name).unlink(missing_ok=True)
     except OSError as err:
         raise InfrastructureError(
-            f"The outputs of run {result.run_id} cannot be written to {out_dir}: {err.strerror or err}. "
-            f"Nothing is lost: `flair export {result.run_id} --out DIR` writes them elsewhere."
+            f"The outputs of run {run_id} cannot be written to {out_dir}: {err.strerror or err}. "
+            f"Nothing is lost: `flair export {run_id} --out DIR` writes them elsewhere."
         ) from err
     return tuple(out_dir / name for name in contents)
+
+
+def unzipped(run_zip: bytes) -> dict[str, bytes]:
+    """Every file that a run had, from its run.zip, with that itself. Names that lead elsewhere are left out."""
+    with zipfile.ZipFile(io.BytesIO(run_zip)) as archive:
+        ours = [name for name in archive.namelist() if name in OUTPUT_FILES or WRITTEN_PER_SCRIPT.fullmatch(name)]
+        return {name: archive.read(name) for name in ours} | {"run.zip": run_zip}
 
 
 def result_schema() -> str:

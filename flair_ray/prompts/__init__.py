@@ -18,6 +18,9 @@ from flair_ray.domain.ids import digest
 
 PARTS = ("system", "shared", "varying")
 NAMES = ("s1", "s3", "s4", "s6")
+FEEDBACK_NAMES = ("s3_feedback", "s4_feedback")
+"""What is added to a shared part once results of earlier runs are known. The text, filled in, is part of a run's spec
+and of its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,22 @@ class Prompt:
 @cache
 def prompt(name: str) -> Prompt:
     """The prompt in ``<name>.md``. Raises KeyError when the file lacks a part."""
-    return _split(files(__package__).joinpath(f"{name}.md").read_text(encoding="utf-8"))
+    return _split(_text(name))
+
+
+@cache
+def feedback_prompt(name: str) -> str:
+    """One of FEEDBACK_NAMES, not yet filled in."""
+    return _text(name).strip()
+
+
+def joined(*parts: str) -> str:
+    """The parts that say something, as paragraphs."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(f"{name}.md").read_text(encoding="utf-8")
 
 
 def _split(text: str) -> Prompt:

@@ -22,7 +22,7 @@ from flair_ray.domain.patterns import PatternEntry, PatternLibrary
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.scripts import CandidateScript, ScriptSlot
 from flair_ray.domain.work import Work, WritingBrief
-from flair_ray.prompts import bullet_list, fence, prompt
+from flair_ray.prompts import bullet_list, fence, joined, prompt
 from flair_ray.stages.briefs import creator_brief
 
 ANGLES = (
@@ -43,7 +43,9 @@ ENTRIES_SHOWN = 12
 """Library entries in the shared part of the prompt; the tail has little support and costs tokens."""
 
 
-def work(library: PatternLibrary, profile: CreatorProfile, count: int, seed: int) -> Work[WritingBrief, ScriptSlot]:
+def work(
+    library: PatternLibrary, profile: CreatorProfile, count: int, seed: int, feedback: str = ""
+) -> Work[WritingBrief, ScriptSlot]:
     """``count`` slots, allocated to patterns by weight; themes and angles rotate, no pair twice before all came."""
     shares = largest_remainder([e.weight for e in library.entries], count)
     patterns = [e for e, n in zip(library.entries, shares, strict=True) for _ in range(n)]
@@ -60,7 +62,7 @@ def work(library: PatternLibrary, profile: CreatorProfile, count: int, seed: int
         )
         for i, pattern in enumerate(patterns)
     )
-    return Work(WritingBrief(profile, library, seed), tuple((ItemId(s.script_id), s) for s in slots))
+    return Work(WritingBrief(profile, library, seed, feedback), tuple((ItemId(s.script_id), s) for s in slots))
 
 
 class Generate:
@@ -75,10 +77,13 @@ class Generate:
         return ChatRequest(
             stage=self.name,
             system=text.system,
-            shared=text.shared.format(
-                creator=creator_brief(shared.profile),
-                videos=shared.library.videos,
-                library=_library_lines(shared.library.entries[:ENTRIES_SHOWN]),
+            shared=joined(
+                text.shared.format(
+                    creator=creator_brief(shared.profile),
+                    videos=shared.library.videos,
+                    library=_library_lines(shared.library.entries[:ENTRIES_SHOWN]),
+                ),
+                shared.feedback,
             ),
             varying=text.varying.format(
                 script_id=item.script_id,

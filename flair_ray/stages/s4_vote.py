@@ -6,7 +6,8 @@ would agree with one another. What is done about position bias, the tendency to 
 - personas are spread over min(6, N, M) order blocks; block b shows the scripts rotated by b·N/blocks from one
   seeded permutation, so that over the blocks every script stands early, late and in the middle;
 - labels are neutral letter pairs that say nothing of order;
-- within a block the prompt is byte-identical up to the persona, so providers can cache it.
+- within a block the prompt is byte-identical up to the persona, so providers can cache it; what earlier results have
+  taught comes before the scripts and is the same for all blocks.
 
 The order that was shown is kept in the ballot. A ballot names exactly min(5, N) distinct scripts; any other
 gets one re-ask with the reason and is then spoiled: counted, never scored.
@@ -28,7 +29,7 @@ from flair_ray.domain.people import Persona
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.domain.work import PollSheet, Voter, Work
 from flair_ray.errors import InvalidAnswer
-from flair_ray.prompts import prompt
+from flair_ray.prompts import joined, prompt
 from flair_ray.stages.briefs import script_brief, viewer_brief
 
 BLOCKS = 6
@@ -37,12 +38,15 @@ CONSONANTS = "BCDFGHJKLMNPQRSTVWXZ"
 """No vowels: no label spells a word."""
 
 
-def work(scripts: Sequence[CandidateScript], personas: Sequence[Persona], seed: int) -> Work[PollSheet, Voter]:
+def work(
+    scripts: Sequence[CandidateScript], personas: Sequence[Persona], seed: int, feedback: str = ""
+) -> Work[PollSheet, Voter]:
     """One item per persona; blocks are dealt round, so their sizes differ by at most one."""
     if not scripts:  # a cap may end a run before its first script: there is nothing to ask anybody about
         return Work(PollSheet((), (), (), seed), ())
     blocks = min(BLOCKS, len(scripts), len(personas))
-    sheet = PollSheet(tuple(scripts), labels(len(scripts), seed), cyclic_orders(len(scripts), blocks, seed), seed)
+    orders = cyclic_orders(len(scripts), blocks, seed)
+    sheet = PollSheet(tuple(scripts), labels(len(scripts), seed), orders, seed, feedback)
     voters = ((ItemId(p.persona_id), Voter(p, i % blocks)) for i, p in enumerate(personas))
     return Work(sheet, tuple(voters))
 
@@ -81,7 +85,7 @@ class Vote:
         return ChatRequest(
             stage=self.name,
             system=text.system,
-            shared=text.shared.format(count=len(shared.scripts), scripts=shown),
+            shared=joined(shared.feedback, text.shared.format(count=len(shared.scripts), scripts=shown)),
             varying=text.varying.format(viewer=viewer_brief(item.persona), length=_length(shared)),
             answer=ballot_form(tuple(sorted(shared.labels))),
             material=(shared, item),

@@ -74,6 +74,17 @@ def hosted_runs() -> str:
     return f"{ROOT}:hosted"
 
 
+def unkept_runs() -> str:
+    """Sorted set run id → from when on it may be taken to be kept for good, ms: the runs that have ended, until they
+    are in the archive."""
+    return f"{ROOT}:unkept"
+
+
+def deleted_runs() -> str:
+    """Sorted set run id → when it was deleted, seconds: those of the last hour."""
+    return f"{ROOT}:deleted"
+
+
 def delivery(name: str) -> str:
     """String: the calls of this record are counted. Lives as long as a client may repeat what it heard no reply to."""
     return f"{ROOT}:delivery:{name}"

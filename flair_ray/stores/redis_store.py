@@ -339,8 +339,8 @@ class RedisRunStore:
         draft = EventDraft(EventName.PIPELINE_CANCELLED, {"run_id": run_id, "stage": None})
         answer = await self._run(
             "cancel",
-            [keys.run(run_id), keys.lease(run_id), keys.events(run_id)],
-            [draft.name.value, _json(draft.data)],
+            [keys.run(run_id), keys.lease(run_id), keys.events(run_id), keys.unkept_runs()],
+            [run_id, draft.name.value, _json(draft.data)],
         )
         if answer == "gone":
             raise RunNotFound(run_id)
@@ -367,6 +367,8 @@ class RedisRunStore:
                 keys.all_runs(),
                 keys.session_runs(spec.session_id),
                 keys.hosted_runs(),
+                keys.unkept_runs(),
+                keys.deleted_runs(),
                 *(key(run_id) for key in own),
                 *(key(run_id, stage) for key in per_stage for stage in StageName),
                 *(keys.results(run_id, spec.fingerprint, stage) for stage in StageName),
@@ -390,8 +392,8 @@ class RedisRunStore:
         told = [part for d in drafts for part in (d.name.value, _json(d.data))]
         stored = await self._run(
             "transition",
-            [keys.run(lease.run_id), keys.events(lease.run_id)],
-            [lease.token, *once, len(pairs), *flat, *told],
+            [keys.run(lease.run_id), keys.events(lease.run_id), keys.unkept_runs()],
+            [lease.run_id, lease.token, *once, len(pairs), *flat, *told],
         )
         if stored is None:
             raise LeaseLost(lease.run_id)

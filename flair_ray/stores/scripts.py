@@ -23,6 +23,8 @@ NAMES = (
     "give_up",
     "cancel",
     "delete",
+    "due",
+    "kept",
     "reserve",
     "settle",
     "permits",

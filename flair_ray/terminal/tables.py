@@ -16,8 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flair_ray.domain.calls import Usage
+from flair_ray.domain.ids import StageName
+from flair_ray.domain.insights import Insights
 from flair_ray.domain.money import dollars
-from flair_ray.domain.runs import RunSnapshot
+from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.estimate import Estimate
 from flair_ray.result import RunResult
 from flair_ray.terminal.wording import STAGE_LABELS, STYLES, clean, compact, span
@@ -125,34 +127,37 @@ def _spread(spread: Mapping[str, Any], unit: str) -> str:
     return f"{low} to {high}, median {middle} ({spread['known']:,} known)"
 
 
-def run_row(run: RunSnapshot) -> dict[str, Any]:
-    """One run as plain JSON values."""
-    model = run.spec.model if run.spec else None
-    return {
-        "run_id": run.run_id,
-        "status": run.status.value,
-        "current_stage": run.current_stage.value if run.current_stage else None,
-        "stages": {name.value: counts.status for name, counts in run.stages.items()},
-        "created_at": _moment(run.created_at_ms).isoformat(),
-        "finished_at": _moment(run.finished_at_ms).isoformat() if run.finished_at_ms else None,
-        "provider": model.provider if model else None,
-        "model": model.model if model else None,
-        "calls": run.tally.calls,
-        "error": run.error,
-    }
+def run_document(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's row with moments for people."""
+    named = {name: run[name] for name in ("run_id", "status", "current_stage", "stages", "provider", "model", "calls")}
+    created, finished = run["created_at_ms"], run["finished_at_ms"]
+    moments = {"created_at": _moment(created), "finished_at": _moment(finished) if finished else None}
+    return named | {name: at and at.isoformat() for name, at in moments.items()} | {"error": run["error"]}
 
 
-def runs_table(runs: Sequence[RunSnapshot]) -> Table:
-    """One row per run, in the order given."""
+def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
+    """One line per run, from their rows, in the order given."""
     table = _table("run", "status", "begun", "took>", "calls>", "*")
     table.columns[0].min_width = 36
     for run in runs:
-        stage = STAGE_LABELS[run.current_stage] if run.current_stage else ""
-        took = span((run.finished_at_ms - run.created_at_ms) / 1000) if run.finished_at_ms else ""
-        status = Text(run.status.value, STYLES[run.status.value])
-        begun = _moment(run.created_at_ms).astimezone().strftime("%m-%d %H:%M")
-        note = Text(clean(run.error or ("" if run.status.terminal else stage)), no_wrap=True)
-        _add(table, run.run_id, status, begun, took, f"{run.tally.calls:,}", note)
+        created_ms, finished_ms, status = run["created_at_ms"], run["finished_at_ms"], RunStatus(run["status"])
+        stage = STAGE_LABELS[StageName(run["current_stage"])] if run["current_stage"] else ""
+        took = span((finished_ms - created_ms) / 1000) if finished_ms else ""
+        begun = _moment(created_ms).astimezone().strftime("%m-%d %H:%M")
+        note = Text(clean(run["error"] or ("" if status.terminal else stage)), no_wrap=True)
+        shown = Text(status.value, STYLES[status.value])
+        _add(table, run["run_id"], shown, begun, took, f"{run['calls']:,}", note)
+    return table
+
+
+def insights_table(found: Insights) -> Table:
+    """Hooks, then patterns, the best first; against what is usual for this creator."""
+    table = _table("*", "scripts>", "rate>", "× usual>", "range>")
+    for row in (*found.hook_types, *found.top_patterns):
+        low, high = row.interval
+        against = (f"{row.lift:.2f}", f"{low:.2f}-{high:.2f}")
+        last = bool(found.hook_types) and row is found.hook_types[-1]
+        _add(table, row.pattern, row.n, f"{row.engagement_rate:.2%}", *against, end_section=last)
     return table
 
 

@@ -15,9 +15,12 @@ import uvicorn
 from flair_ray.actors.run_host import RunHost
 from flair_ray.config import Settings
 from flair_ray.engine.driver import Driver
+from flair_ray.engine.keeping import Keeper
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.stores.redis_store import RedisRunStore
+from flair_ray.stores.unkept import RedisUnkept
+from flair_ray.wiring import open_archive
 from serve_app.http import build_asgi
 from serve_app.studio import open_front
 
@@ -57,8 +60,12 @@ class LocalHosts:
 
 
 @pytest.fixture
-async def hosts(store: RedisRunStore, local_driver: Callable[..., Driver]) -> AsyncIterator[LocalHosts]:
-    local = LocalHosts(RunHost(store, local_driver(), SystemClock()))
+async def hosts(
+    store: RedisRunStore, local_driver: Callable[..., Driver], settings: Settings
+) -> AsyncIterator[LocalHosts]:
+    await store._redis.delete("flair:unkept")  # other tests' runs
+    keeper = Keeper(store, RedisUnkept(store._redis), open_archive(settings))
+    local = LocalHosts(RunHost(store, local_driver(), SystemClock(), keeper.keep_ended))
     yield local
     await local.end()
 

@@ -13,7 +13,17 @@ import pytest
 from flair_ray.data import sample_personas
 from flair_ray.domain.ids import ScriptId
 from flair_ray.domain.scripts import CandidateScript
-from flair_ray.prompts import NAMES, PARTS, Prompt, _split, bullet_list, prompt, prompts_version
+from flair_ray.prompts import (
+    FEEDBACK_NAMES,
+    NAMES,
+    PARTS,
+    Prompt,
+    _split,
+    bullet_list,
+    feedback_prompt,
+    prompt,
+    prompts_version,
+)
 from flair_ray.stages import s4_vote
 
 SCRIPTS = tuple(
@@ -50,7 +60,14 @@ def test_every_prompt_says_that_material_is_no_instruction(name: str) -> None:
 
 def test_there_is_a_file_for_each_name_and_no_other() -> None:
     found = {path.name for path in files("flair_ray.prompts").iterdir() if path.name.endswith(".md")}
-    assert found == {f"{name}.md" for name in NAMES}
+    assert found == {f"{name}.md" for name in (*NAMES, *FEEDBACK_NAMES)}
+
+
+def test_what_results_have_taught_has_known_fields() -> None:
+    assert [fields(feedback_prompt(name)) for name in FEEDBACK_NAMES] == [
+        {"posts", "results"},
+        {"posts", "panel", "results"},
+    ]
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -11,8 +11,9 @@ import pytest
 
 from flair_ray.domain.calls import CallTally, Usage
 from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.insights import insights
 from flair_ray.domain.money import Money, Price
-from flair_ray.domain.runs import RunSnapshot, RunStatus, StageCounts
+from flair_ray.domain.runs import StageCounts
 from flair_ray.engine.estimate import Estimate, StageEstimate
 from flair_ray.inputs import read_videos
 from flair_ray.result import Cost, RunResult
@@ -21,11 +22,13 @@ from flair_ray.terminal.tables import (
     doctor_table,
     estimate_table,
     ingest_table,
+    insights_table,
     ranking_table,
     receipt_table,
-    run_row,
+    run_document,
     runs_table,
 )
+from tests.posting import posts
 
 EVIL = "[bold red]not red[/] \x1b[31mred\x1b[0m \x1b]0;title\x07[link=http://x]x"
 SHOWN = "[bold red]not red[/] red [link=http://x]x"
@@ -113,16 +116,22 @@ def test_a_reading_without_numbers(show: Callable[..., str]) -> None:
     assert "no numbers" in shown
 
 
-def snapshot(status: RunStatus, **changes: Any) -> RunSnapshot:
-    stages = {StageName.S1: StageCounts("completed", 4, 4, 0, 1.0, CallTally(calls=1234))}
-    facts: dict[str, Any] = {"session_id": "anonymous", "created_at_ms": 1_760_000_000_000, "stages": stages}
-    return RunSnapshot(RUN_ID, status, **(facts | changes))
+def row(status: str, **changes: Any) -> dict[str, Any]:
+    facts = {
+        "run_id": RUN_ID,
+        "status": status,
+        "current_stage": None,
+        "stages": {"S1_MAP": "completed"},
+        "error": None,
+    }
+    facts |= {"created_at_ms": 1_760_000_000_000, "finished_at_ms": None, "calls": 1234}
+    return facts | {"provider": "offline", "model": "offline-heuristic"} | changes
 
 
 RUNS = [
-    snapshot(RunStatus.COMPLETED, finished_at_ms=1_760_000_012_300),
-    snapshot(RunStatus.RUNNING, current_stage=StageName.S4),
-    snapshot(RunStatus.FAILED, error=EVIL, finished_at_ms=1_760_000_100_000),
+    row("completed", finished_at_ms=1_760_000_012_300),
+    row("running", current_stage="S4_MAP"),
+    row("failed", error=EVIL, finished_at_ms=1_760_000_100_000),
 ]
 
 
@@ -143,10 +152,10 @@ def test_runs_say_where_they_stand(show: Callable[..., str]) -> None:
 
 
 def test_a_run_as_json_has_the_fields_of_the_contract() -> None:
-    row = run_row(snapshot(RunStatus.RUNNING, current_stage=StageName.S1))
-    assert row["run_id"] == RUN_ID
-    assert (row["status"], row["current_stage"], row["stages"]) == ("running", "S1_MAP", {"S1_MAP": "completed"})
-    assert (row["created_at"], row["finished_at"]) == ("2025-10-09T08:53:20+00:00", None)
+    shown = run_document(row("running", current_stage="S1_MAP"))
+    assert shown["run_id"] == RUN_ID
+    assert (shown["status"], shown["current_stage"], shown["stages"]) == ("running", "S1_MAP", {"S1_MAP": "completed"})
+    assert (shown["created_at"], shown["finished_at"]) == ("2025-10-09T08:53:20+00:00", None)
 
 
 def test_checks_say_what_to_do_only_where_something_is_missing(show: Callable[..., str]) -> None:
@@ -161,3 +170,13 @@ def test_checks_say_what_to_do_only_where_something_is_missing(show: Callable[..
         f"no redis no server {SHOWN} Install one.",
         "- openai key not set Export OPENAI_API_KEY.",
     ]
+
+
+def test_what_was_learned_fits_and_is_no_markup(show: Callable[..., str]) -> None:
+    shown = show(insights_table(insights([*posts(12), *posts(12, platform="x", pattern_used=EVIL)])))
+    lines = shown.splitlines()
+    assert lines[0].split() == ["scripts", "rate", "×", "usual", "range"]
+    assert all(len(line) <= 80 for line in lines)
+    assert "shock hook, steady, surprise reveal" in " ".join(shown.split())
+    assert SHOWN.split(",", maxsplit=1)[0] in " ".join(shown.split())
+    assert "\x1b" not in shown

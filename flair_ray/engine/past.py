@@ -1,0 +1,113 @@
+"""Runs to be read, whether Redis has them or, once it has forgotten them, the archive. The only place that knows both.
+
+What comes from either is plain JSON in the same form. A run that only the archive has can be read, listed, exported and
+deleted; there is nothing left to resume it from, and its events are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from flair_ray.domain.ids import RunId
+from flair_ray.domain.posts import RunRecord
+from flair_ray.engine.archive import Archive
+from flair_ray.engine.results import gather_result, row_of, summary_of
+from flair_ray.errors import ArchiveUnavailable, RunNotFound
+from flair_ray.outputs import render_outputs, unzipped
+from flair_ray.ports import RunStore
+
+log = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AllRuns:
+    """Raises RunNotFound for a run that neither has, StoreUnavailable and ArchiveUnavailable."""
+
+    store: RunStore
+    archive: Archive
+
+    async def summary(self, run_id: RunId) -> Document:
+        """Where the run stands: status, stages with counts, configuration, spend, warnings."""
+        try:
+            return summary_of(await self.store.snapshot(run_id))
+        except RunNotFound:
+            return dict((await self._record(run_id)).summary)
+
+    async def session(self, run_id: RunId) -> str:
+        """Whose it is."""
+        try:
+            return (await self.store.spec(run_id)).session_id
+        except RunNotFound:
+            return (await self._record(run_id)).session_id
+
+    async def rows(self, session_id: str | None = None) -> list[Document]:
+        """Every run of one session, or of all, oldest first: at least what ``row_of`` says of each.
+
+        Without the archive those that Redis has: whoever watches them needs no archive for it.
+        """
+        rows = [row_of(snapshot) for snapshot in await self.store.runs(session_id)]
+        known = {row["run_id"] for row in rows}
+        try:
+            past = await self.archive.records.runs(session_id)
+        except ArchiveUnavailable as err:
+            log.warning("only the runs that Redis has are listed: %s", err)
+            past = []
+        rows += [dict(record.summary) for record in past if record.run_id not in known]
+        return sorted(rows, key=lambda row: (row["created_at_ms"], row["run_id"]))
+
+    async def document(self, run_id: RunId) -> Document:
+        """Everything that came of it, as in result.json."""
+        try:
+            return (await gather_result(self.store, run_id)).document()
+        except RunNotFound:
+            text = await self._kept(run_id, "result.json")
+        if text is None:
+            raise RunNotFound(run_id)
+        document: Document = from_json(text)
+        return document
+
+    async def outputs(self, run_id: RunId) -> dict[str, bytes]:
+        """Every output by its name, made on the fly while Redis has the run."""
+        try:
+            result = await gather_result(self.store, run_id)
+        except RunNotFound:
+            run_zip = await self._kept(run_id, "run.zip")
+        else:
+            return await asyncio.to_thread(render_outputs, result)
+        if run_zip is None:
+            raise RunNotFound(run_id)
+        return unzipped(run_zip)
+
+    async def file(self, run_id: RunId, name: str) -> bytes | None:
+        """One of them, or what else was kept under this name."""
+        try:
+            result = await gather_result(self.store, run_id)
+        except RunNotFound:
+            return await self._kept(run_id, name)
+        made = (await asyncio.to_thread(render_outputs, result)).get(name)
+        return made if made is not None else await self.archive.files.get(run_id, name)
+
+    async def delete(self, run_id: RunId) -> None:
+        """Forgets it here and there."""
+        try:
+            await self.store.delete(run_id)
+        except RunNotFound:
+            await self._record(run_id)
+        await self.archive.forget(run_id)
+
+    async def _kept(self, run_id: RunId, name: str) -> bytes | None:
+        await self._record(run_id)
+        return await self.archive.files.get(run_id, name)
+
+    async def _record(self, run_id: RunId) -> RunRecord:
+        record = await self.archive.records.run(run_id)
+        if record is None:
+            raise RunNotFound(run_id)
+        return record

@@ -1,0 +1,105 @@
+"""Runs and posts for good, in one SQLite file of the data directory.
+
+A call is one transaction of a connection of its own: several processes may write at once, and a crash leaves nothing
+half written. ``posted_at_ms`` stands in a column, because a post that is reported again keeps its first one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from flair_ray.domain.codec import decode, encode
+from flair_ray.domain.ids import RunId
+from flair_ray.domain.posts import Post, RunRecord
+from flair_ray.errors import ArchiveUnavailable
+
+T = TypeVar("T")
+Row = tuple[str | int, ...]
+BUSY_S = 20.0
+"""How long a writer waits for others."""
+TABLES = """
+CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, session_id TEXT, created_at_ms INTEGER,
+    finished_at_ms INTEGER, body TEXT) STRICT;
+CREATE INDEX IF NOT EXISTS runs_of ON runs (session_id, created_at_ms);
+CREATE TABLE IF NOT EXISTS posts (run_id TEXT, script_id TEXT, platform TEXT, post_url TEXT, session_id TEXT,
+    posted_at_ms INTEGER, body TEXT, PRIMARY KEY (run_id, script_id, platform, post_url)) STRICT;
+CREATE INDEX IF NOT EXISTS posts_of ON posts (session_id, posted_at_ms);
+"""
+KEEP_RUN = """
+INSERT INTO runs VALUES (?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE
+SET session_id = excluded.session_id, created_at_ms = excluded.created_at_ms,
+    finished_at_ms = excluded.finished_at_ms, body = excluded.body
+WHERE excluded.finished_at_ms >= runs.finished_at_ms
+"""
+KEEP_POST = """
+INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id, script_id, platform, post_url) DO UPDATE
+SET session_id = excluded.session_id, body = excluded.body
+"""
+
+
+class LocalRecords:
+    """See ``flair_ray.ports.Records``."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    async def keep_run(self, record: RunRecord) -> None:
+        ends = (record.created_at_ms, record.finished_at_ms)
+        await self._do((KEEP_RUN, (record.run_id, record.session_id, *ends, encode(record))))
+
+    async def run(self, run_id: RunId) -> RunRecord | None:
+        rows = await self._do(("SELECT body FROM runs WHERE run_id = ?", (run_id,)))
+        return decode(RunRecord, str(rows[0][0])) if rows else None
+
+    async def runs(self, session_id: str | None = None) -> list[RunRecord]:
+        query = "SELECT body FROM runs WHERE ?1 IS NULL OR session_id = ?1 ORDER BY created_at_ms, run_id"
+        return [decode(RunRecord, str(body)) for (body,) in await self._do((query, (session_id,)))]
+
+    async def forget_run(self, run_id: RunId) -> None:
+        both = ("DELETE FROM posts WHERE run_id = ?", "DELETE FROM runs WHERE run_id = ?")
+        await self._do(*((query, (run_id,)) for query in both))
+
+    async def keep_post(self, post: Post) -> None:
+        key = (post.run_id, post.script_id, post.platform, post.post_url)
+        await self._do((KEEP_POST, (*key, post.session_id, post.posted_at_ms, encode(post))))
+
+    async def posts(self, run_id: RunId) -> list[Post]:
+        return await self._posts("run_id", run_id)
+
+    async def posts_of(self, session_id: str) -> list[Post]:
+        return await self._posts("session_id", session_id)
+
+    async def check(self) -> None:
+        await self._do()
+
+    async def close(self) -> None:
+        pass  # no connection outlives its call
+
+    async def _posts(self, column: str, value: str) -> list[Post]:
+        query = f"SELECT body, posted_at_ms FROM posts WHERE {column} = ? ORDER BY posted_at_ms, post_url"  # noqa: S608  # ours
+        rows = await self._do((query, (value,)))
+        return [replace(decode(Post, str(body)), posted_at_ms=int(at_ms)) for body, at_ms in rows]
+
+    async def _do(self, *statements: tuple[str, Sequence[str | int | None]]) -> list[Row]:
+        return await asyncio.to_thread(self._transact, statements)
+
+    def _transact(self, statements: Sequence[tuple[str, Sequence[str | int | None]]]) -> list[Row]:
+        """All of them or none; the rows of the last one."""
+        rows: list[Row] = []
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._file, timeout=BUSY_S)) as db, db:
+                db.executescript(TABLES)
+                for query, values in statements:
+                    rows = db.execute(query, values).fetchall()
+        except (sqlite3.Error, OSError) as err:
+            raise ArchiveUnavailable(
+                f"{self._file} cannot be used ({err}). Make room or mend its rights, or set FLAIR_DYNAMODB_TABLE."
+            ) from err
+        return rows
