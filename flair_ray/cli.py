@@ -328,13 +328,12 @@ def serve(
 
 
 @app.command()
-def token(name: Annotated[str, typer.Argument(help="The tenant: a-z, 0-9, _ and -.")], as_json: Json = False) -> None:
+def token(name: Annotated[str, typer.Argument(help="Whose: a-z, 0-9, _ and -.")], as_json: Json = False) -> None:
     """Make a token for the API. It is shown this once; its entry for FLAIR_API_TOKENS does not give it away."""
     from flair_ray.domain.tenants import new_token
 
-    secret, entry = new_token(name)
-    lines = (secret, f"is the token of {name}, shown this once. Its entry, separated by a comma from others:")
-    _print({"token": secret, "entry": entry}, as_json, "\n".join((*lines, f"FLAIR_API_TOKENS={entry}")))
+    made, entry = new_token(name)
+    _print({"token": made, "entry": entry}, as_json, f"{made}\nIts entry, beside others: FLAIR_API_TOKENS={entry}")
 
 
 @app.command("mock-llm")
