@@ -306,9 +306,7 @@ def down(as_json: Json = False, address: Address = None) -> None:
 
 @app.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(help="The address to listen on; beyond this machine only with FLAIR_API_TOKENS.")
-    ] = LOCALHOST,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond loopback with FLAIR_API_TOKENS only.")] = LOCALHOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the API.")] = 8000,
 ) -> None:
     """Serve the pipeline over HTTP, on Ray Serve with its dashboard, until Ctrl-C; then runs wait for the next time."""
