@@ -3,11 +3,15 @@
 models ...... what may be sent, with its bounds
 request_ids . an id for each request, in logs and answers
 problems .... errors as answers
+arriving .... bodies that do not come are not waited for
 feed ........ one Redis reader per process for all who watch
 streams ..... a run's log as server-sent events or lines of JSON
 tenants ..... one guard before every route: who asks, and what is theirs
 signin ...... cookies and tickets for browsers
 spending .... a tenant's budget
+answers ..... what is answered, as types
+operations .. routes that say what is true of them, and the OpenAPI document of all
+docs ........ the document, and a page for people
 routes ...... one function per route
 http ........ the routes, put together: a plain ASGI app that runs anywhere
 app ......... the same as a Serve deployment
