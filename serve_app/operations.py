@@ -1,8 +1,8 @@
 """Routes that say what is true of them, and the OpenAPI 3.1 document that all of them together are.
 
 An ``Operation`` is a route with the types of its body and of its answers. Its function's docstring is its description.
-What every route may answer is not repeated: 503 always, 401, 403 and 429 below /api, 403 where something is changed, 404
-where a path names something, 413 and 422 where there is a body. Source: https://spec.openapis.org/oas/v3.1.1.html
+What every route may answer is not repeated: 503 always, 401, 403 and 429 below /api, 403 where something is changed,
+404 where a path names something, 413 and 422 where there is a body. Source: https://spec.openapis.org/oas/v3.1.1.html
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ async def test_bodies_that_never_come_are_not_waited_for(serve_api: Serve, setti
 
         async def dawdle(path: str, kind: str) -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--b\r\n"
+            head = f"POST {path} HTTP/1.1\r\nHost: [::1]\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n--b\r\n"
             writer.write(head.encode())
             answer = await reader.read()
             writer.close()
