@@ -232,16 +232,17 @@ def export(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False) -> Non
 
 @app.command()
 def posted(
+    context: typer.Context,
     run_id: RunArg,
     script_id: Annotated[str, typer.Argument(metavar="SCRIPT", help="A script's id, such as S07.")],
     platform: Annotated[str, typer.Option(help="Where: one word, such as tiktok.")],
-    url: Annotated[str, typer.Option(help="The post's address.")],
+    post_url: Annotated[str, typer.Option("--url", help="The post's address.")],
     views: Annotated[int, typer.Option(help="How often it was seen.")],
     likes: Annotated[int, typer.Option(help="How many liked it.")],
     comments: Annotated[int, typer.Option(help="How many comments it has.")],
     shares: Annotated[int, typer.Option(help="How often it was shared.")],
-    watch_time: Annotated[float | None, typer.Option(help="Seconds that people watched, on average.")] = None,
-    completion: Annotated[float | None, typer.Option(help="Share who saw it to its end, 0 to 1.")] = None,
+    watch_time_avg: Annotated[float | None, typer.Option("--watch-time", help="Seconds watched, on average.")] = None,
+    completion_rate: Annotated[float | None, typer.Option("--completion", help="Share who saw it all, 0 to 1.")] = None,
     as_json: Json = False,
 ) -> None:
     """Report how a posted script has done, so that the next run can learn from it. The same post again replaces it."""
@@ -249,10 +250,7 @@ def posted(
     from flair_ray.domain.codec import plain
     from flair_ray.inputs.posts import parse_post
 
-    ids = {"run_id": run_id, "script_id": script_id, "platform": platform, "post_url": url}
-    numbers = {"views": views, "likes": likes, "comments": comments, "shares": shares}
-    rates = {"watch_time_avg": watch_time, "completion_rate": completion}
-    post = _run(report(parse_post(ids | numbers | rates), _settings()))
+    post = _run(report(parse_post(context.params), _settings()))
     _print(plain(post), as_json, f"Kept. `flair insights` says what {post.session_id}'s posts have taught.")
 
 
@@ -267,9 +265,7 @@ def insights(
     from flair_ray.terminal.tables import insights_table
 
     found = _run(recall(_settings(), session))
-    if found.top_patterns and not as_json:
-        out.print(insights_table(found))
-    _print(plain(found), as_json, f"{found.note} Posts: {found.total_videos_tracked}.")
+    _print(plain(found), as_json) if as_json else out.print(insights_table(found))
 
 
 @app.command()

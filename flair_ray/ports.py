@@ -471,8 +471,8 @@ class Records(Protocol):
         """Oldest first."""
         ...
 
-    async def posts_of(self, session_id: str) -> list[Post]:
-        """Of all the session's runs, oldest first."""
+    async def posts_of(self, session_id: str | None = None) -> list[Post]:
+        """Of all runs of one session, or of all sessions, oldest first."""
         ...
 
     async def check(self) -> None: ...

@@ -36,10 +36,8 @@ async def with_lessons(order: Order, records: Records) -> Order:
 async def learned(
     records: Records, session_id: str | None = None, may_see: Callable[[str], bool] = lambda _: True
 ) -> Insights:
-    """What the posts of one session have taught, or without one those of all sessions that one ``may_see``."""
-    every = [session_id] if session_id is not None else [run.session_id for run in await records.runs()]
-    sessions = {session for session in every if may_see(session)}
-    posts = [post for session in sorted(sessions) for post in await records.posts_of(session)]
+    """What the posts of one session, or of all of them, have taught; of those that one ``may_see``."""
+    posts = [post for post in await records.posts_of(session_id) if may_see(post.session_id)]
     return await asyncio.to_thread(insights, posts)
 
 

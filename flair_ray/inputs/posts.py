@@ -27,8 +27,8 @@ MOST_URL_CHARS = 2_000
 Count = Annotated[int, Strict(), Field(ge=0, le=MOST_COUNT)]
 Word = Annotated[
     str,
-    BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$"),
+    BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value),
 ]
 
 

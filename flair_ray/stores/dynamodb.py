@@ -99,7 +99,10 @@ class DynamoRecords:
         values = {":pk": _partition(run_id), ":post": "POST#"}
         return _posts(await self._query("pk = :pk AND begins_with(sk, :post)", values))
 
-    async def posts_of(self, session_id: str) -> list[Post]:
+    async def posts_of(self, session_id: str | None = None) -> list[Post]:
+        if session_id is None:
+            values = {":post": "POST#"}
+            return _posts(await self._pages("scan", FilterExpression="begins_with(sk, :post)", values=values))
         return _posts(await self._of_session(session_id, "POST"))
 
     async def check(self) -> None:

@@ -70,10 +70,10 @@ class LocalRecords:
         await self._do((KEEP_POST, (*key, post.session_id, post.posted_at_ms, encode(post))))
 
     async def posts(self, run_id: RunId) -> list[Post]:
-        return await self._posts("run_id", run_id)
+        return await self._posts("run_id = ?", run_id)
 
-    async def posts_of(self, session_id: str) -> list[Post]:
-        return await self._posts("session_id", session_id)
+    async def posts_of(self, session_id: str | None = None) -> list[Post]:
+        return await self._posts("?1 IS NULL OR session_id = ?1", session_id)
 
     async def check(self) -> None:
         await self._do()
@@ -81,8 +81,8 @@ class LocalRecords:
     async def close(self) -> None:
         pass  # no connection outlives its call
 
-    async def _posts(self, column: str, value: str) -> list[Post]:
-        query = f"SELECT body, posted_at_ms FROM posts WHERE {column} = ? ORDER BY posted_at_ms, post_url"  # noqa: S608  # ours
+    async def _posts(self, condition: str, value: str | None) -> list[Post]:
+        query = f"SELECT body, posted_at_ms FROM posts WHERE {condition} ORDER BY posted_at_ms, post_url"  # noqa: S608  # ours
         rows = await self._do((query, (value,)))
         return [replace(decode(Post, str(body)), posted_at_ms=int(at_ms)) for body, at_ms in rows]
 

@@ -151,8 +151,10 @@ def runs_table(runs: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def insights_table(found: Insights) -> Table:
-    """Hooks, then patterns, the best first; against what is usual for this creator."""
+    """Hooks, then patterns, the best first, against what is usual for this creator; below, how the panel did."""
     table = _table("*", "scripts>", "rate>", "× usual>", "range>")
+    table.caption = Text(f"{found.note} Posts: {found.total_videos_tracked}.", justify="left")
+    table.show_header = bool(found.top_patterns)
     for row in (*found.hook_types, *found.top_patterns):
         low, high = row.interval
         against = (f"{row.lift:.2f}", f"{low:.2f}-{high:.2f}")

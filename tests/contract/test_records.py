@@ -140,6 +140,10 @@ async def test_posts_differ_by_script_platform_and_address(records: Records) -> 
     assert await records.posts(other) == [elsewhere]
     assert [p for p in await records.posts_of("ada") if p.run_id == run_id] == await records.posts(run_id)
     assert await records.posts_of("carl") == [elsewhere]
+    everybodys = await records.posts_of()
+    assert [p for p in everybodys if p.run_id in (run_id, other)] == sorted(
+        [*kept, elsewhere], key=lambda p: p.posted_at_ms
+    )
 
 
 async def test_a_forgotten_run_takes_its_posts_with_it(records: Records) -> None:

@@ -67,8 +67,13 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair) -> Non
         assert await watch(client, run_id, headers={"Last-Event-ID": one[9]["id"]}) == one[10:]
         ended = await client.get(f"/api/pipeline/status/{run_id}", headers={"Last-Event-ID": one[-1]["id"]})
         assert ended.status_code == 204
+        for script_id in ("S01", "S02"):  # the second one scores voters, in the pools on this Ray
+            post = {"run_id": run_id, "script_id": script_id, "platform": "tiktok", "post_url": "https://example.org/1"}
+            numbers = {"views": 1_000, "likes": 50, "comments": 5, "shares": 2}
+            assert (await client.post("/api/performance", json=post | numbers)).json() == {"status": "ok"}
         large: dict[str, Any] = BODY | {"num_videos": 120, "num_scripts": 100, "num_personas": 100}
         cut = (await client.post("/api/pipeline/start", json=large)).json()["run_id"]
     async with flair_serve() as client:  # the same data directory
         assert (await watch(client, cut))[-1]["event"] == "pipeline_complete"
         assert (await client.get(f"/api/pipeline/results/{run_id}")).status_code == 200
+        assert (await client.get("/api/insights")).json()["total_videos_tracked"] == 2
