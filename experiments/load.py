@@ -1,13 +1,14 @@
 """Many runs at once, on one Ray: is anything lost, how near to the floor, what does a waiting run weigh?
 
-    python -m experiments.load [tenants|defaults|small|stragglers|limiter|record] …
+    python -m experiments.load [defaults|small|tenants|halved|stragglers|limiter|record] …
 
 Part of `make bench`. Every figure is a ratio to a floor in the same run, or a count. One process submits and drives the
 runs, as a run host does; workers, residents and limiter are the cluster's, the model is `flair mock-llm`.
 
     defaults ..... 10 default runs over different videos, 500 in flight, 1.0 s a call: five waves are the floor
     small ........ 500 runs of 2/2/2/1: workers that were started for them, memory per run
-    tenants ...... 10, 50, 100 runs of 2/2/2/1 against 29 in flight and 600 a minute, declared and found
+    tenants ...... 10, 50, 100 runs of 2/2/2/1 against 29 in flight and 600 a minute, declared and found; a default run
+    halved ....... limits that fall to half in mid-run: found again within 10 s
     stragglers ... a default run, one call in twenty ten times as slow: with and without quorum and hedges
     limiter ...... a default run with the account's limiter, and with a counting one in its place
     record ....... CPU of recording an item, client and server
@@ -191,24 +192,63 @@ async def _peak() -> tuple[int, int]:
 
 
 async def tenants(counts: Sequence[int] = (10, 50, 100)) -> list[Row]:
+    """The floor is ten at once, ten a second, and the last one's own second; a default run's is its waves of 29."""
+    loads = [(f"{count} runs of 2/2/2/1", SMALL, count, 600, (count * 7 - 10) / 10 + 1.0) for count in counts]
+    loads.append(("a default run at 6,000 a minute", DEFAULT, 1, 6000, 8.0))
+    return [
+        line
+        for name, limits in (("declared", (29, True)), ("found", (None, False)))
+        for label, sizes, count, rpm, floor in loads
+        for line in await _backpressure(
+            f"{label}, limits {name}", sizes, count, rpm, floor, Limits(limits[0], rpm if limits[1] else None)
+        )
+    ]
+
+
+async def _backpressure(
+    label: str, sizes: Sequence[int], count: int, rpm: int, floor: float, limits: Limits
+) -> list[Row]:
+    options = MockOptions(latency_s=1.0, max_in_flight=29, rpm=rpm)
+    with MockServer() as other, MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
+        async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
+            await many(other, opened, settings, sizes, min(count, 20), Limits(), 1000)  # warm, on another account
+            wall, took, lost = await many(mock, opened, settings, sizes, count, limits, 0)
+            stats = mock.stats()
+    calls, refused = stats["ok"], stats["rejected_429"]
+    rows = [
+        row(label, [wall], "s", floor, 1 / 0.95),
+        row("  429s", [100 * refused / (calls + refused)], "%", None, 0 if limits.rpm else 1),
+        row("  runs lost", [lost], "", None, 0),
+    ]
+    if count > 1:
+        spread = statistics.pstdev(took) / statistics.mean(took)
+        rows.append(row("  variation of equal runs' durations", [spread], "", None, 0.4))
+    return rows
+
+
+async def halved() -> list[Row]:
+    """Both limits fall to half under 100 runs: what is used of the new ones, and refused, once ten seconds are over."""
     rows = []
-    options = MockOptions(latency_s=1.0, max_in_flight=29, rpm=600)
     for name, limits in (("declared", Limits(29, 600)), ("found", Limits())):
-        for count in counts:
-            with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
-                async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
-                    wall, took, lost = await many(mock, opened, settings, SMALL, count, limits, 0)
+        options = MockOptions(latency_s=1.0, max_in_flight=29, rpm=600)
+        with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
+            async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
+                working = asyncio.create_task(many(mock, opened, settings, SMALL, 100, limits, 0))
+                while mock.stats()["ok"] < 200:  # noqa: ASYNC110  # another process' count
+                    await asyncio.sleep(0.1)
+                mock.configure(max_in_flight=15, rpm=300)
+                seen = []
+                for pause_s in (0, 10, 20):
+                    await asyncio.sleep(pause_s)
                     stats = mock.stats()
-            calls, refused = stats["ok"], stats["rejected_429"]
-            floor = (calls - 10) / 10 + 1.0  # ten at once, ten a second, and the last one's own second
-            spread = statistics.pstdev(took) / statistics.mean(took)
-            label = f"{count} tenants of 2/2/2/1, limits {name}"
-            rows += [
-                row(label, [wall], "s", floor, 1 / 0.95),
-                row("  429s", [100 * refused / (calls + refused)], "%", None, 0 if limits.rpm else 1),
-                row("  variation of equal runs' durations", [spread], "", None, 0.4),
-                row("  runs lost", [lost], "", None, 0),
-            ]  # fmt: skip
+                    seen.append((stats["ok"], stats["rejected_429"]))
+                await working
+        (_, before), (ok, early), (end, late) = seen
+        rows += [
+            row(f"limits {name}, halved: 429s in the first 10 s", [early - before], "", None),
+            row("  429s in the next 20 s", [100 * (late - early) / (end - ok + late - early)], "%", None, 2),
+            row("  used of the new limit in them", [(end - ok) / 20], "/s", 5.0),
+        ]
     return rows
 
 
@@ -319,6 +359,7 @@ PARTS = {
     "defaults": defaults,
     "small": small,
     "tenants": tenants,
+    "halved": halved,
     "stragglers": stragglers,
     "limiter": limiter,
     "record": record,

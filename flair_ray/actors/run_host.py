@@ -28,7 +28,7 @@ from flair_ray.ports import Clock, RunDriver, RunStore
 log = logging.getLogger(__name__)
 
 CAPACITY = 100
-"""Runs one host drives at once, 0.4 MB each in all processes together; more wait in Redis, at a few kB."""
+"""Runs one host drives at once, some 0.2 MB each in all processes together; more wait in Redis, at a few kB."""
 LOOK_S = 1.0
 KEEP_LOOK_S = 5.0
 """How often a host looks for ended runs to keep, when none of its own has ended."""

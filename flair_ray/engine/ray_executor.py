@@ -73,6 +73,7 @@ class RayExecutor:
     async def map(self, job: StageJob) -> AsyncGenerator[Delivery, None]:
         small = len(job.items) < SMALL_JOB
         start = self._start_resident if small else self._start_task
+        # A task is named after its stage, not its run: names are tags of Ray's metrics, which every process keeps.
         self._stages += 1
         shards = split(job, 1 if small else shard_count(len(job.items), self._stages))
         queue: asyncio.Queue[Any] = asyncio.Queue()
@@ -128,14 +129,14 @@ class RayExecutor:
             queue.put_nowait(_END)
 
     def _start_task(self, shard: StageJob, name: str) -> Any:
-        return self._task.options(name=f"{name} {shard.run_id[:8]}").remote(shard, self._kit)
+        return self._task.options(name=name).remote(shard, self._kit)
 
     def _start_resident(self, shard: StageJob, name: str) -> Any:
         index = int(digest(shard.run_id), 16) % RESIDENTS
         host = self._residents.get(index)
         if host is None:
             host = self._residents[index] = resident(index, self._version)
-        return host.run.options(num_returns="streaming", name=f"{name} {shard.run_id[:8]}").remote(shard, self._kit)
+        return host.run.options(num_returns="streaming", name=name).remote(shard, self._kit)
 
     async def close(self) -> None:
         """Nothing to do: tasks end with their generators, residents are the cluster's."""

@@ -43,7 +43,7 @@ async def lose_a_node(
     async with following(store, run_id) as viewer:
         async with driven_here(Scene(rig, store, run_id, viewer, stage)):
             await viewer.until_share(stage, BY_TASKS.of(stage), share)
-            node = node_of(await workers_on(run_id, stage), nodes)
+            node = node_of(await workers_on(stage), nodes)
             safe = safe_items(viewer.log)
             await asyncio.to_thread(cluster.remove_node, node, allow_graceful=False)
         await viewer.until_ended()

@@ -123,19 +123,18 @@ async def worker(scene: Scene) -> AsyncIterator[Kill]:
     """kill -9 of a process that works on a shard of the stage."""
 
     async def kill() -> None:
-        os.kill(await workers_on(scene.run_id, scene.stage), signal.SIGKILL)
+        os.kill(await workers_on(scene.stage), signal.SIGKILL)
 
     async with driven_here(scene):
         yield kill
 
 
-async def workers_on(run_id: RunId, stage: StageName) -> int:
-    """The process id of a worker of this run's stage, below this process."""
+async def workers_on(stage: StageName) -> int:
+    """The process id of a worker on this stage, below this process: one run at a time is under way there."""
     while True:
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                title = " ".join(process.cmdline())
-                if title.startswith(f"ray::{stage.value}") and run_id[:8] in title:
+                if " ".join(process.cmdline()).startswith(f"ray::{stage.value}"):
                     return process.pid
         await asyncio.sleep(0.02)
 
