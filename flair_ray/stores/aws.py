@@ -1,4 +1,4 @@
-"""One service of AWS, called from a bounded number of threads: boto3 blocks.
+"""One service of AWS, called from a few threads of its own: boto3 blocks, and what hangs there holds up nothing else.
 
 Address, region and keys are found by botocore itself, under its own names (AWS_ENDPOINT_URL, AWS_DEFAULT_REGION,
 AWS_PROFILE, the role of a machine): https://docs.aws.amazon.com/sdkref/latest/guide/. boto3 is loaded with the first
@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, TypeVar
 
 from flair_ray.errors import ArchiveUnavailable
@@ -19,6 +21,16 @@ MOST_CALLS = 8
 ATTEMPTS = 3
 """Of one request, with backoff in between."""
 CONNECT_S, READ_S = 3, 20
+MAKING = threading.Lock()
+"""Clients may be used by several threads, and be made by one at a time."""
+
+
+@cache
+def _session() -> Any:
+    """One per process: what describes a service is large, and read once."""
+    import boto3
+
+    return boto3.Session()
 
 
 class Aws:
@@ -26,17 +38,16 @@ class Aws:
 
     def __init__(self, service: str, what: str) -> None:
         self._service, self._what = service, what
-        self._turns = asyncio.Semaphore(MOST_CALLS)
-        self._making = threading.Lock()
+        self._threads = ThreadPoolExecutor(MOST_CALLS, thread_name_prefix=service)
         self._client: Any = None
 
     async def __call__(self, work: Callable[[Any], T]) -> T:
-        async with self._turns:
-            return await asyncio.to_thread(self._call, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, work)
 
     async def close(self) -> None:
         if self._client is not None:
             await asyncio.to_thread(self._client.close)
+        self._threads.shutdown(wait=False)
 
     def _call(self, work: Callable[[Any], T]) -> T:
         try:
@@ -50,12 +61,11 @@ class Aws:
             raise ArchiveUnavailable(f"{self._what} cannot be used: {err}. `flair doctor` says what to do.") from err
 
     def _connected(self) -> Any:
-        import boto3
         from botocore.config import Config
 
-        with self._making:
+        with MAKING:
             if self._client is None:
-                self._client = boto3.Session().client(
+                self._client = _session().client(
                     self._service,
                     config=Config(
                         connect_timeout=CONNECT_S,

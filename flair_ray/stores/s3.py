@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flair_ray.domain.ids import RunId
+from flair_ray.errors import ArchiveUnavailable
 from flair_ray.stores.aws import Aws
 from flair_ray.stores.names import check_name, is_name, is_run
 
@@ -87,4 +88,6 @@ class S3Files:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         for page in pages:
             if found := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
-                client.delete_objects(Bucket=self._bucket, Delete={"Objects": found, "Quiet": True})
+                told = client.delete_objects(Bucket=self._bucket, Delete={"Objects": found, "Quiet": True})
+                for error in told.get("Errors", []):  # of single objects, in an answer that says 200
+                    raise ArchiveUnavailable(f"{error.get('Key')} cannot be deleted: {error.get('Code')}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,21 @@ def test_runs_tail_export_and_resume_agree_about_it(home: Path, finished: dict[s
     again = documents(home, "resume", run_id)
     assert [r["script_id"] for r in again["results"]] == [r["script_id"] for r in finished["results"]]
     assert again["calls"]["total"] == finished["calls"]["total"]
+
+
+def test_what_redis_has_forgotten_is_still_listed_and_exported(
+    home: Path, finished: dict[str, Any], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "home"
+    shutil.copytree(home / "runs", elsewhere / "runs")
+    shutil.copy(home / "records.sqlite3", elsewhere)
+    listed = {run["run_id"]: run for run in documents(elsewhere, "runs")["runs"]}
+    assert listed == {run["run_id"]: run for run in documents(home, "runs")["runs"] if run["status"] == "completed"}
+    exported = documents(elsewhere, "export", finished["run_id"], "--out", str(tmp_path / "again"))
+    assert exported["status"] == "completed"
+    report = Path("runs", finished["run_id"], "report.html")
+    assert (tmp_path / "again" / "report.html").read_bytes() == (home / report).read_bytes()
+    stop_embedded(elsewhere)
 
 
 def test_the_same_seed_gives_the_same_ranking(home: Path, finished: dict[str, Any]) -> None:

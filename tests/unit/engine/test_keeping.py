@@ -212,3 +212,12 @@ async def test_a_run_that_goes_on_is_not_kept_as_it_was(keeper: Keeper, store: R
     await store._redis.zadd("flair:unkept", {failed: 0}, xx=True)
     await keeper.keep_ended()
     assert await keeper.archive.records.run(failed) is not None
+
+
+async def test_a_result_from_before_a_run_went_on_is_not_taken_for_its_end(
+    keeper: Keeper, store: RedisRunStore, failed: RunId, local_driver: Callable[..., Driver]
+) -> None:
+    before = await gather_result(store, failed)
+    await local_driver().drive(failed)
+    await keeper.keep_ended(before)
+    assert b'"status": "completed"' in (await keeper.archive.files.get(failed, "result.json") or b"")
