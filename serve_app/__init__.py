@@ -3,7 +3,7 @@
 models ...... what may be sent, with its bounds
 request_ids . an id for each request, in logs and answers
 problems .... errors as answers
-arriving .... bodies that do not come are not waited for
+arriving .... how many requests are let in, and how long for a body
 feed ........ one Redis reader per process for all who watch
 streams ..... a run's log as server-sent events or lines of JSON
 tenants ..... one guard before every route: who asks, and what is theirs
@@ -15,5 +15,6 @@ docs ........ the document, and a page for people
 routes ...... one function per route
 http ........ the routes, put together: a plain ASGI app that runs anywhere
 app ......... the same as a Serve deployment
+haproxy ..... in front of Serve, where it is installed
 serving ..... everything at once on this machine: what `flair serve` starts
 """

@@ -1,7 +1,7 @@
-"""A body has to arrive: who sends one by the byte, or stops, is not waited for.
+"""What is let in: so many requests at once, and bodies that do arrive.
 
-Each request may take PATIENCE_S for its body, and a second more for every SLOWEST bytes that have come. What it holds
-until then is one of the requests that a replica takes at once.
+Each request may take PATIENCE_S for its body, and a second more for every SLOWEST bytes that have come: who sends one
+by the byte, or stops, is not waited for. What it holds until then is one of the MOST_AT_ONCE; every viewer is one, too.
 """
 
 from __future__ import annotations
@@ -11,9 +11,32 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_app.problems import RETRY_AFTER_S, problem
+
 PATIENCE_S = 30.0
 SLOWEST = 16_384
 """Bytes a second: below a bad mobile connection."""
+MOST_AT_ONCE = 4_500
+"""Of one process, and below what Serve gives it: Serve's own refusal has no detail for people."""
+
+
+class Bounded:
+    """Refuses what is too much at once with a 429."""
+
+    def __init__(self, app: ASGIApp, most: int = MOST_AT_ONCE) -> None:
+        self._app, self._most, self._ongoing = app, most, 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._ongoing >= self._most:
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            refusal = problem(429, "Too many requests are being answered here. Come back in a moment.", headers)
+            await refusal(scope, receive, send)
+            return
+        self._ongoing += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._ongoing -= 1
 
 
 class TimelyBodies:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
 from serve_app import docs, routes
-from serve_app.arriving import PATIENCE_S, TimelyBodies
+from serve_app.arriving import MOST_AT_ONCE, PATIENCE_S, Bounded, TimelyBodies
 from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
 from serve_app.request_ids import RequestIds, number_log_records
 from serve_app.studio import Studio
@@ -42,10 +42,15 @@ SECURITY_HEADERS = {
 
 
 def build_asgi(
-    open_studio: OpenStudio, origins: Sequence[str] = (), *, on_serve: bool = False, patience_s: float = PATIENCE_S
+    open_studio: OpenStudio,
+    origins: Sequence[str] = (),
+    *,
+    on_serve: bool = False,
+    patience_s: float = PATIENCE_S,
+    most: int = MOST_AT_ONCE,
 ) -> ASGIApp:
     """The app, around whatever ``open_studio`` opens; pages of these other origins may use it. ``patience_s`` is for a
-    body to come."""
+    body to come, ``most`` are let in."""
     number_log_records()
 
     @asynccontextmanager
@@ -66,6 +71,7 @@ def build_asgi(
     )
     app.add_middleware(TimelyBodies, patience_s=patience_s)
     app.add_middleware(OwnWrites, origins=origins)
+    app.add_middleware(Bounded, most=most)
     app.add_middleware(CORSMiddleware, allow_origins=origins, max_age=600, **CORS)
     return RequestIds(SecurityHeaders(app), answering=not on_serve)  # around everything: a 500 has its id, too
 

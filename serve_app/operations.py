@@ -1,8 +1,9 @@
 """Routes that say what is true of them, and the OpenAPI 3.1 document that all of them together are.
 
 An ``Operation`` is a route with the types of its body and of its answers. Its function's docstring is its description.
-What every route may answer is not repeated: 503 always, 401, 403 and 429 below /api, 403 where something is changed,
-404 where a path names something, 413 and 422 where there is a body. Source: https://spec.openapis.org/oas/v3.1.1.html
+What every route may answer is not repeated: 429 and 503 always, 401 and 403 below /api, 403 where something is changed,
+404 where a path names something, 408, 413 and 422 where there is a body.
+Source: https://spec.openapis.org/oas/v3.1.1.html
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ class Operation(Route):
         in_path = tuple(found[1] for found in _IN_PATH.finditer(path))
         self.method, self.answers, self.body, self.takes = method, answers, body, in_path + takes
         unsafe = {403} if method not in ("GET", "HEAD") else set()
-        guarded = {401, 403, 429} if path.startswith("/api/") else set()
-        sent = {413, 422} if body is not None else set()
-        self.errors = sorted({503, *errors, *unsafe, *guarded, *sent, *([404] if in_path else [])})
+        guarded = {401, 403} if path.startswith("/api/") else set()
+        sent = {408, 413, 422} if body is not None else set()
+        self.errors = sorted({429, 503, *errors, *unsafe, *guarded, *sent, *([404] if in_path else [])})
 
     @property
     def types(self) -> Iterator[tuple[str, Any]]:

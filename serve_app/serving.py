@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import ray
@@ -19,6 +19,7 @@ from flair_ray.config import Settings
 from flair_ray.engine.ray_executor import connect_ray, end_residents
 from flair_ray.wiring import open_store
 from serve_app.app import build
+from serve_app.haproxy import haproxy
 from serve_app.tenants import check_reach
 
 APP = "flair"
@@ -37,7 +38,9 @@ class Served:
 async def serving(settings: Settings, host: str, port: int) -> AsyncIterator[Served]:
     """The studio, answering; ends with the context. Raises InputError, StoreUnavailable and ClusterUnavailable."""
     check_reach(settings, host)
-    async with open_store(settings) as opened:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(haproxy())
+        opened = await stack.enter_async_context(open_store(settings))
         try:
             dashboard = await asyncio.to_thread(_start, settings, opened.url, host, port)
             where = "embedded, in the data directory" if opened.embedded else "FLAIR_REDIS_URL"

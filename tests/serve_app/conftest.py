@@ -79,10 +79,10 @@ def serve_api(redis_url: str, hosts: LocalHosts) -> Serve:
 
     @asynccontextmanager
     async def opened(
-        settings: Settings, heartbeat_s: float = 25.0, patience_s: float = 30.0
+        settings: Settings, heartbeat_s: float = 25.0, patience_s: float = 30.0, most: int = 1_000_000
     ) -> AsyncIterator[httpx2.AsyncClient]:
         opening = partial(open_front, settings, redis_url, hosts, heartbeat_s)
-        app = build_asgi(opening, settings.cors_origins.split(), patience_s=patience_s)
+        app = build_asgi(opening, settings.cors_origins.split(), patience_s=patience_s, most=most)
         server = uvicorn.Server(
             uvicorn.Config(app, port=0, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
         )

@@ -8,6 +8,7 @@ import json
 import struct
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from itertools import product
 from typing import Any
 
@@ -205,6 +206,20 @@ async def test_bodies_that_never_come_are_not_waited_for(serve_api: Serve, setti
         answers = await asyncio.gather(*slow)
     assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 408 Request Timeout"}
     assert all(json.loads(answer.partition(b"\r\n\r\n")[2])["detail"] for answer in answers)
+
+
+async def test_a_crowd_is_told_to_come_back(serve_api: Serve, settings: Settings) -> None:
+    async with serve_api(settings, most=2) as client:
+        run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                await stack.enter_async_context(client.stream("GET", f"/api/pipeline/status/{run_id}"))
+            refused = await client.get("/api/runs")
+        assert (refused.status_code, says_why(refused)) == (429, True)
+        assert int(refused.headers["retry-after"]) > 0
+        while (answer := await client.get("/api/runs")).status_code == 429:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert answer.status_code == 200
 
 
 async def test_what_is_no_http_harms_nobody(quiet_api: httpx2.AsyncClient) -> None:

