@@ -59,7 +59,7 @@ def build_asgi(
             app.state.studio = studio  # and not in the lifespan's state, which Serve does not hand to requests
             yield
 
-    app = Starlette(
+    app = App(
         routes=[guarded(route) for route in ROUTES],
         lifespan=life,
         exception_handlers={
@@ -73,7 +73,16 @@ def build_asgi(
     app.add_middleware(OwnWrites, origins=origins)
     app.add_middleware(Bounded, most=most)
     app.add_middleware(CORSMiddleware, allow_origins=origins, max_age=600, **CORS)
-    return RequestIds(SecurityHeaders(app), answering=not on_serve)  # around everything: a 500 has its id, too
+    app.state.sets_request_ids = not on_serve
+    return app
+
+
+class App(Starlette):
+    """With ids and headers around everything: an answer to what nobody foresaw has them, too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = SecurityHeaders(super().build_middleware_stack())
+        return RequestIds(stack, answering=self.state.sets_request_ids)
 
 
 class SecurityHeaders:
