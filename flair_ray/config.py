@@ -69,16 +69,6 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         64 * 1024**2, ge=1, description="Most bytes of one upload over HTTP, all its files together."
     )
-    api_tokens: SecretStr = Field(
-        SecretStr(""),
-        description="Who may use the API: `NAME:SHA256` of each token, as `flair token NAME` prints them.",
-    )
-    allow_anyone: bool = Field(
-        False, description="Serve the API without tokens beyond this machine, to whoever reaches the port."
-    )
-    cors_origins: str = Field(
-        "", description="Origins whose pages may use the API, such as `https://a.example`; `*`: all, with tokens."
-    )
     s3_bucket: str | None = Field(
         None, min_length=1, description="The bucket that keeps the files of runs; unset: the data directory."
     )
@@ -88,6 +78,16 @@ class Settings(BaseSettings):
     )
     keep_days: int | None = Field(
         None, ge=1, description="After how many days DynamoDB may remove a record; unset: never."
+    )
+    api_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="Who may use the API: `NAME:SHA256` of each token, as `flair token NAME` prints them.",
+    )
+    allow_anyone: bool = Field(
+        False, description="Serve the API without tokens beyond this machine, to whoever reaches the port."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may use the API, such as `https://a.example`; `*`: all, with tokens."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."

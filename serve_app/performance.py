@@ -42,9 +42,9 @@ async def performances(request: Request) -> Response:
 
 async def get_insights(request: Request) -> Response:
     """What posts have taught, of one session or of all: patterns by engagement, and how well the panel had ranked."""
+    tenant, records = tenant_of(request), studio_of(request).runs.archive.records
     session_id = session_of(request) if request.query_params.get("session_id") else None
-    records = studio_of(request).runs.archive.records
-    return JSONResponse(plain(await learned(records, session_id, tenant_of(request).owns)))
+    return JSONResponse(plain(await learned(records, session_id, tenant.owns)))
 
 
 def _row(post: Post) -> dict[str, Any]:

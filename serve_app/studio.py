@@ -144,10 +144,19 @@ async def open_front(
     personas = PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools)
     panel = open_panel(personas, service_name(redis_url), redis)
     try:
-        admissions, streams = RedisTenants(redis), Streams(store, feed, heartbeat_s)
-        spending = Spending(store, admissions)
-        tenants = read_tenants(settings.api_tokens.get_secret_value())
-        yield Studio(settings, store, runs, front, streams, hosts, panel, admissions, spending, tenants)
+        admissions = RedisTenants(redis)
+        yield Studio(
+            settings,
+            store,
+            runs,
+            front,
+            Streams(store, feed, heartbeat_s),
+            hosts,
+            panel,
+            admissions,
+            Spending(store, admissions),
+            read_tenants(settings.api_tokens.get_secret_value()),
+        )
     finally:
         await runs.archive.close()
         await feed.close()

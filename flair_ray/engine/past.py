@@ -33,6 +33,13 @@ class AllRuns:
     store: RunStore
     archive: Archive
 
+    async def session(self, run_id: RunId) -> str:
+        """Whose run it is."""
+        try:
+            return (await self.store.spec(run_id)).session_id
+        except RunNotFound:
+            return (await self._record(run_id)).session_id
+
     async def summary(self, run_id: RunId) -> Document:
         """Where the run stands: status, stages with counts, configuration, spend, warnings."""
         try:

@@ -192,3 +192,15 @@ async def test_requests_and_starts_have_a_rate(serve_api: Serve, settings: Setti
         assert statuses[:2] == [200, 200]
         assert 429 in statuses
         assert (await starting.get("/api/runs")).status_code == 200
+
+
+async def test_what_one_tenants_posts_teach_no_other_hears(
+    ada: httpx2.AsyncClient, bob: httpx2.AsyncClient, started: Started, hosts: LocalHosts
+) -> None:
+    post = await finished_run(ada, started, hosts) | OF_A_RUN
+    assert (await bob.post("/api/performance", json=post)).status_code == 404
+    assert (await ada.post("/api/performance", json=post)).status_code == 200
+    for query in ("", "?session_id=anonymous", "?session_id=ada/anonymous"):
+        assert (await bob.get(f"/api/insights{query}")).json()["total_videos_tracked"] == 0
+    for query in ("", "?session_id=anonymous"):
+        assert (await ada.get(f"/api/insights{query}")).json()["total_videos_tracked"] == 1
