@@ -13,7 +13,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,23 @@ import httpx2
 import psutil
 import pytest
 import yaml
+from starlette.applications import Starlette
 
+from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
+from flair_ray.errors import ClusterUnavailable
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
-from tests.serve_app.conftest import BODY
+from serve_app.studio import open_front
+from tests.serve_app.conftest import BODY, LocalHosts
 from tests.serve_app.reading import follow, watch
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "cluster" / "serve.yaml"
 SLOW = BODY | {"reasoning_model": "openai", "num_videos": 40, "num_scripts": 20, "num_personas": 20}
+SHORT = BODY | {"reasoning_model": "openai", "seed": 8}
 long = pytest.mark.long
-REPLICA = "ray::ServeReplica:flair:api"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Ray's own models
@@ -48,11 +52,25 @@ def test_the_file_has_no_key_that_serve_does_not_know() -> None:
     assert written["applications"][0]["args"].keys() == {"replicas"}
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_replica_that_reaches_no_host_is_ill(settings: Settings, redis_url: str, hosts: LocalHosts) -> None:
+    from serve_app.app import Api
+
+    async with open_front(settings, redis_url, hosts) as studio:
+        replica = Api()
+        replica.app = Starlette()
+        replica.app.state.studio = studio
+        await replica.check_health()
+        hosts.reachable = False
+        with pytest.raises(ClusterUnavailable):
+            await replica.check_health()
+
+
 class Cluster:
     """A head that lives as long as a test."""
 
     def __init__(self, place: Path, redis_url: str, model: MockServer) -> None:
-        self.port, self.ray_port, self.dashboard_port = free_ports(3)
+        self.port, self.ray_port, self.client_port, self.dashboard_port = free_ports(4)
         self.url = f"http://127.0.0.1:{self.port}"
         self.config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
         self.config["http_options"] = {"host": "127.0.0.1", "port": self.port}
@@ -87,10 +105,17 @@ class Cluster:
             await asyncio.sleep(0.05)
 
     def replicas(self) -> list[psutil.Process]:
-        return [p for p in psutil.Process().children(recursive=True) if " ".join(p.cmdline()).startswith(REPLICA)]
+        return [process for process in psutil.Process().children(recursive=True) if is_replica(process)]
 
     def said(self) -> str:
         return (self._place / "said.txt").read_text()
+
+
+def is_replica(process: psutil.Process) -> bool:
+    try:
+        return bool(" ".join(process.cmdline()).startswith("ray::ServeReplica:flair:api"))
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_ports(count: int) -> list[int]:
@@ -112,20 +137,37 @@ def model() -> Iterator[MockServer]:
 @asynccontextmanager
 async def started_head(cluster: Cluster) -> AsyncIterator[None]:
     ray = str(Path(sys.executable).with_name("ray"))
-    ports = ("--port", str(cluster.ray_port), "--dashboard-port", str(cluster.dashboard_port), "--num-cpus", "2")
-    memory = ("--object-store-memory", str(150 * 1024**2), "--disable-usage-stats")
-    head = await cluster.run(ray, "start", "--head", "--block", "--ray-client-server-port", "0", *ports, *memory)
+    options = {
+        "--port": cluster.ray_port,
+        "--dashboard-port": cluster.dashboard_port,
+        "--ray-client-server-port": cluster.client_port,
+        "--num-cpus": 2,
+        "--object-store-memory": 150 * 1024**2,
+    }
+    words = [f"{name}={value}" for name, value in options.items()]
+    head = await cluster.run(ray, "start", "--head", "--block", "--disable-usage-stats", *words)
     try:
         while not await _listens(cluster.dashboard_port):
             assert head.returncode is None, cluster.said()
         yield
     finally:
-        below = psutil.Process(head.pid).children(recursive=True)
-        head.send_signal(signal.SIGTERM)
-        await head.wait()
-        for process in below:
-            if process.is_running():
-                process.kill()
+        await ended(head)
+
+
+async def ended(process: asyncio.subprocess.Process) -> None:
+    """A process, and everything that it had started."""
+    below: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 20)
+    for one in below:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 async def _listens(port: int) -> bool:
@@ -185,13 +227,12 @@ async def test_viewers_outlive_replicas(cluster: Cluster, store: RedisRunStore, 
 
         await until(lambda: len(cluster.replicas()) >= 2)
         await cluster.answers(client)
-        short = SLOW | {"num_videos": 10, "num_scripts": 6, "num_personas": 7, "seed": 8}
-        run_id = (await client.post("/api/pipeline/start", json=short)).json()["run_id"]
+        run_id = (await client.post("/api/pipeline/start", json=SHORT)).json()["run_id"]
         viewers = [asyncio.create_task(follow(client, run_id)) for _ in range(20)]
         await logged(store, run_id, 5)
         old = {process.pid for process in cluster.replicas()}
         changed = copy.deepcopy(cluster.config)
-        changed["applications"][0]["args"] = {"replicas": 1}
+        changed["applications"][0]["runtime_env"] = {"env_vars": {"ROLLOUT": "2"}}  # as new code would
         await cluster.deploy(changed)
         seen = await asyncio.gather(*viewers)
         stored = [event.envelope() for event in await store.events(RunId(run_id))]
@@ -212,7 +253,7 @@ async def test_a_full_replica_says_when_to_come_back(cluster: Cluster) -> None:
     async with many(cluster.url) as client:
         await cluster.deploy(crowded)
         await cluster.answers(client)
-        run_id = (await client.post("/api/pipeline/start", json=SLOW)).json()["run_id"]
+        run_id = (await client.post("/api/pipeline/start", json=SHORT)).json()["run_id"]
 
         async def look() -> httpx2.Response:
             async with client.stream("GET", f"/api/pipeline/status/{run_id}") as response:
@@ -240,10 +281,4 @@ async def test_serve_run_starts_the_app(tmp_path: Path, redis_url: str, model: M
             run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
             assert (await watch(client, run_id))[-1]["event"] == "pipeline_complete"
     finally:
-        below = psutil.Process(serve.pid).children(recursive=True)
-        serve.send_signal(signal.SIGINT)
-        await serve.wait()
-        psutil.wait_procs(below, timeout=10)
-        for process in below:
-            if process.is_running():
-                process.kill()
+        await ended(serve)
