@@ -47,13 +47,6 @@ class AllRuns:
         except RunNotFound:
             return dict((await self._record(run_id)).summary)
 
-    async def session(self, run_id: RunId) -> str:
-        """Whose it is."""
-        try:
-            return (await self.store.spec(run_id)).session_id
-        except RunNotFound:
-            return (await self._record(run_id)).session_id
-
     async def rows(self, session_id: str | None = None) -> list[Document]:
         """Every run of one session, or of all, oldest first: at least what ``row_of`` says of each.
 
