@@ -16,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 
+from flair_ray.stores.local_records import LocalRecords
 from tests.serve_app.conftest import BODY
 from tests.serve_app.reading import messages, watch
 
@@ -57,7 +58,7 @@ async def _healthy(client: httpx2.AsyncClient) -> bool:
         return False
 
 
-async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair) -> None:
+async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_path: Path) -> None:
     async with flair_serve() as client:
         async with client.stream("POST", "/api/pipeline/run", json=BODY) as response:
             first = await anext(messages(response))  # and then hang up
@@ -77,6 +78,9 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair) -> Non
     async with flair_serve() as client:  # the same data directory
         assert (await watch(client, cut))[-1]["event"] == "pipeline_complete"
         assert (await client.get(f"/api/pipeline/results/{run_id}")).status_code == 200
+        records = LocalRecords(tmp_path / "records.sqlite3")
+        while {record.run_id for record in await records.runs()} != {run_id, cut}:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # the hosts keep what has ended
         assert (await client.get("/api/insights")).json()["total_videos_tracked"] == 2
 
 
