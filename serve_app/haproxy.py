@@ -14,8 +14,10 @@ import os
 import shlex
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 ENABLE = "RAY_SERVE_ENABLE_HA_PROXY"
@@ -31,21 +33,46 @@ exec {binary} "$@"
 """It ends with the one who started it, however that ends: a HAProxy that is left alone would keep the port."""
 
 
+LONGEST_PLACE = 32
+"""Characters of the folder's path: with a node's id and a name behind it, a socket's has to stay under 108."""
+SETTLE_S = 15.0
+
+
 @contextmanager
-def haproxy() -> Iterator[bool]:
-    """Whether Serve, if Ray is started within this context, will be behind HAProxy."""
+def haproxy() -> Iterator[int | None]:
+    """Serve, if Ray is started within this context, will be behind HAProxy: the port of its statistics, else None."""
     binary = None if ENABLE in os.environ else _binary()
-    if binary is None:
-        yield os.environ.get(ENABLE) == "1"
-        return
-    before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="flair-proxy-", ignore_cleanup_errors=True) as place:
-        os.environ.update(_environment(Path(place), binary))
+    with tempfile.TemporaryDirectory(prefix="flair-", ignore_cleanup_errors=True) as place:
+        if binary is None or len(place) > LONGEST_PLACE:
+            yield None
+            return
+        before = dict(os.environ)
+        stats, metrics = _free_ports(2)
+        os.environ.update(_environment(Path(place), binary, stats, metrics))
         try:
-            yield True
+            yield stats
         finally:
             for name in os.environ.keys() - before.keys():
                 del os.environ[name]
+
+
+def wait_settled(stats_port: int) -> None:
+    """Until requests go to a replica: a request that is with Serve's own proxy when HAProxy leaves it, is lost."""
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline and not _has_replica(stats_port):
+        time.sleep(0.05)
+
+
+def _has_replica(stats_port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", stats_port, timeout=1)
+    try:
+        connection.request("GET", "/stats;csv")
+        rows = [line.split(",") for line in connection.getresponse().read().decode().splitlines()]
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return any(row[1].startswith("SERVE_REPLICA") and row[17].startswith("UP") for row in rows if len(row) > 17)
 
 
 def _binary() -> str | None:
@@ -57,8 +84,7 @@ def _binary() -> str | None:
         return None
 
 
-def _environment(place: Path, binary: str) -> dict[str, str]:
-    stats, metrics = _free_ports(2)
+def _environment(place: Path, binary: str, stats: int, metrics: int) -> dict[str, str]:
     script = place / "haproxy"
     script.write_text(SCRIPT.format(stats=stats, metrics=metrics, binary=shlex.quote(binary)), encoding="utf-8")
     script.chmod(0o700)
