@@ -12,7 +12,8 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -37,7 +38,7 @@ from flair_ray.errors import InputError
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.inputs.posts import PostBody
 from flair_ray.outputs import write_files, write_outputs
-from flair_ray.ports import RunStore
+from flair_ray.ports import Records, RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
 from flair_ray.wiring import RUNS, Choice, Studio, choose_model, declared_limits, open_archive, open_store, open_studio
@@ -156,11 +157,8 @@ async def submit(
     store: RunStore, order: Order, settings: Settings, run_id: RunId | None = None, *, hosted: bool = False
 ) -> RunId:
     """Record a run, told what earlier ones taught. It is not driven yet; ``hosted``: the run hosts are to do it."""
-    archive = open_archive(settings)
-    try:
-        order = await with_lessons(order, archive.records)
-    finally:
-        await archive.close()
+    async with _records(settings) as records:
+        order = await with_lessons(order, records)
     spec, inputs = prepare(order, settings)
     run_id = run_id or new_run_id()
     await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
@@ -175,9 +173,15 @@ async def report(body: PostBody, settings: Settings) -> Post:
 
 async def recall(settings: Settings, session_id: str | None = None) -> Insights:
     """What was learned from the posts of one session, or of all."""
+    async with _records(settings) as records:
+        return await learned(records, session_id)
+
+
+@asynccontextmanager
+async def _records(settings: Settings) -> AsyncIterator[Records]:
     archive = open_archive(settings)
     try:
-        return await learned(archive.records, session_id)
+        yield archive.records
     finally:
         await archive.close()
 

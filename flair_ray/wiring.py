@@ -152,10 +152,8 @@ async def open_store(settings: Settings, *, visiting: bool = False) -> AsyncIter
     redis = connect(url)
     store, archive = RedisRunStore(redis, settings.run_ttl_s), open_archive(settings)
     try:
-        keeper, panel = (
-            Keeper(store, RedisUnkept(redis), archive),
-            PersonaPool(RedisPersonas(redis, settings.run_ttl_s)),
-        )
+        keeper = Keeper(store, RedisUnkept(redis), archive)
+        panel = PersonaPool(RedisPersonas(redis, settings.run_ttl_s))
         yield OpenStore(store, url, server is not None, keeper, panel)
     finally:
         await archive.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from flair_ray.engine.results import gather_result, row_of, summary_of
 from flair_ray.errors import ArchiveUnavailable, RunNotFound
 from flair_ray.outputs import render_outputs, unzipped
 from flair_ray.ports import RunStore
+from flair_ray.result import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +64,17 @@ class AllRuns:
         rows += [dict(record.summary) for record in past if record.run_id not in known]
         return sorted(rows, key=lambda row: (row["created_at_ms"], row["run_id"]))
 
+    async def live(self, run_id: RunId) -> RunResult | None:
+        """Everything of a run that Redis has; None where it has forgotten it, or never knew it."""
+        with suppress(RunNotFound):
+            return await gather_result(self.store, run_id)
+        return None
+
     async def document(self, run_id: RunId) -> Document:
         """Everything that came of it, as in result.json."""
-        try:
-            return (await gather_result(self.store, run_id)).document()
-        except RunNotFound:
-            text = await self._kept(run_id, "result.json")
+        if result := await self.live(run_id):
+            return result.document()
+        text = await self._kept(run_id, "result.json")
         if text is None:
             raise RunNotFound(run_id)
         document: Document = from_json(text)
@@ -75,21 +82,17 @@ class AllRuns:
 
     async def outputs(self, run_id: RunId) -> dict[str, bytes]:
         """Every output by its name, made on the fly while Redis has the run."""
-        try:
-            result = await gather_result(self.store, run_id)
-        except RunNotFound:
-            run_zip = await self._kept(run_id, "run.zip")
-        else:
+        if result := await self.live(run_id):
             return await asyncio.to_thread(render_outputs, result)
+        run_zip = await self._kept(run_id, "run.zip")
         if run_zip is None:
             raise RunNotFound(run_id)
         return unzipped(run_zip)
 
     async def file(self, run_id: RunId, name: str) -> bytes | None:
         """One of them, or what else was kept under this name."""
-        try:
-            result = await gather_result(self.store, run_id)
-        except RunNotFound:
+        result = await self.live(run_id)
+        if result is None:
             return await self._kept(run_id, name)
         made = (await asyncio.to_thread(render_outputs, result)).get(name)
         return made if made is not None else await self.archive.files.get(run_id, name)

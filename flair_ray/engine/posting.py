@@ -16,10 +16,9 @@ from flair_ray.domain.personas import PersonaKey, ballots_by_key
 from flair_ray.domain.posts import Post
 from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.past import AllRuns
-from flair_ray.engine.results import gather_result
-from flair_ray.errors import RunConflict, RunNotFound, ScriptNotFound
+from flair_ray.errors import RunConflict, ScriptNotFound
 from flair_ray.inputs.posts import PostBody
-from flair_ray.ports import Panel, RunStore
+from flair_ray.ports import Panel
 
 Ballots = Mapping[PersonaKey, tuple[ScriptId, ...]]
 
@@ -30,7 +29,8 @@ async def report_post(body: PostBody, runs: AllRuns, panel: Panel, now_ms: int) 
     summary = await runs.summary(run_id)
     if summary["status"] != RunStatus.COMPLETED:
         raise RunConflict(f"Run {run_id} is {summary['status']}: its scripts are not ranked yet.")
-    document = await runs.document(run_id)
+    result = await runs.live(run_id)
+    document = result.document() if result else await runs.document(run_id)
     rank = next((row["rank"] for row in document["ranking"]["rows"] if row["script_id"] == script_id), None)
     if rank is None:
         raise ScriptNotFound(f"Run {run_id} has no script {script_id!r}. Its result and its ranking name them.")
@@ -44,17 +44,10 @@ async def report_post(body: PostBody, runs: AllRuns, panel: Panel, now_ms: int) 
         **body.facts(),
     )
     await runs.archive.records.keep_post(post)
-    await _score(panel, await _ballots(runs.store, run_id), post, await runs.archive.records.posts(run_id))
+    if result:  # how its voters voted is known
+        ballots = ballots_by_key(result.personas, result.ballots)
+        await _score(panel, ballots, post, await runs.archive.records.posts(run_id))
     return post
-
-
-async def _ballots(store: RunStore, run_id: RunId) -> Ballots:
-    """How the run's voters voted, while Redis knows."""
-    try:
-        result = await gather_result(store, run_id)
-    except RunNotFound:
-        return {}
-    return ballots_by_key(result.personas, result.ballots)
 
 
 async def _score(panel: Panel, ballots: Ballots, post: Post, posts: Sequence[Post]) -> None:
