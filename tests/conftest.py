@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,13 +46,20 @@ from flair_ray.stores.redis_store import RedisRunStore, connect  # noqa: E402
 from flair_ray.wiring import choose_model, driver_settings  # noqa: E402
 
 
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server; tests keep apart by their run ids."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("redis"))
+@contextmanager
+def serving_redis(folder: Path) -> Iterator[str]:
+    """The address of a real server with its data in ``folder``."""
+    server = EmbeddedServer(folder)
     server.open()
     yield server.url
     server.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server; tests keep apart by their run ids."""
+    with serving_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

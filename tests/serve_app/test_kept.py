@@ -14,9 +14,9 @@ from flair_ray.domain.ids import RunId
 from flair_ray.engine.past import AllRuns
 from flair_ray.errors import ArchiveUnavailable
 from flair_ray.outputs import unzipped
-from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.redis_store import RedisRunStore
 from flair_ray.wiring import open_archive
+from tests.conftest import serving_redis
 from tests.serve_app.conftest import LocalHosts
 from tests.serve_app.reading import watch
 
@@ -26,10 +26,8 @@ Started = Callable[..., Awaitable[str]]
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of our own: it is emptied."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("redis"))
-    server.open()
-    yield server.url
-    server.close()
+    with serving_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 async def kept(store: RedisRunStore, settings: Settings, run_id: str) -> None:

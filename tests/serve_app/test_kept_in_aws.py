@@ -14,20 +14,18 @@ from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
 from flair_ray.engine.keeping import Keeper
 from flair_ray.stores.dynamodb import DynamoRecords
-from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.redis_store import RedisRunStore
 from flair_ray.stores.unkept import RedisUnkept
 from flair_ray.wiring import open_archive
+from tests.conftest import serving_redis
 from tests.serve_app.reading import watch
 
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of our own: it is emptied."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("redis"))
-    server.open()
-    yield server.url
-    server.close()
+    with serving_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture
