@@ -28,6 +28,8 @@ from flair_ray.domain.ids import RunId, StageName
 from flair_ray.inputs import columns
 from flair_ray.outputs.names import OUTPUT_FILES
 from flair_ray.stores import keys as redis_keys
+from serve_app import http
+from serve_app.operations import document
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -152,8 +154,19 @@ def lua() -> str:
     return table(("script", "what it does in one step"), ((code(name), head.replace("--", "")) for name, head in heads))
 
 
+def routes() -> str:
+    """Every route."""
+    paths = document(http.ROUTES, config.Settings.model_construct())["paths"]
+    rows = (
+        (f"{method.upper()} {code(path)}", operation["summary"])
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+    )
+    return table(("method and path", "what it does"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (settings, providers, cli, events, inputs, outputs, keys, lua)
+    f.__name__: f for f in (settings, providers, cli, events, inputs, outputs, keys, lua, routes)
 }
 
 

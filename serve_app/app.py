@@ -17,8 +17,9 @@ from typing import Any
 import ray
 from ray import serve
 from ray.exceptions import RayError
-from ray.serve.config import AutoscalingConfig
+from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.context import _get_global_client
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from flair_ray.config import Settings, load_settings
@@ -75,15 +76,23 @@ async def _open(settings: Settings, redis_url: str) -> AsyncIterator[Studio]:
         yield studio
 
 
+class Api:
+    """The app, which Serve puts under ``app``, and what Serve asks it."""
+
+    app: Starlette
+
+    async def check_health(self) -> None:
+        """Raises when Redis or the run hosts do not answer; a replica that cannot reach them is replaced."""
+        studio: Studio = self.app.state.studio
+        await studio.check()
+
+
 def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) -> serve.Application:
     """The application; the ASGI app itself is built on each replica."""
 
     def asgi() -> ASGIApp:  # Serve takes a function without parameters for a builder, and anything else for the app
         log_with_ids(settings.log_level)
         return build_asgi(partial(_open, settings, redis_url), settings.cors_origins.split(), on_serve=True)
-
-    class Api:
-        """Nothing but the app."""
 
     ingress = serve.ingress(asgi)(Api)
     deployment = serve.deployment(
@@ -94,6 +103,9 @@ def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) 
         autoscaling_config=AutoscalingConfig(
             min_replicas=replicas, max_replicas=max(replicas, most), target_ongoing_requests=MAX_ONGOING // 5
         ),
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=BACKPRESSURE_RETRY_S),
+        max_surge_percent=100,
+        health_check_timeout_s=2 * CHECK_S,
         graceful_shutdown_timeout_s=DRAIN_S,
         ray_actor_options={"num_cpus": 0},
     )

@@ -18,12 +18,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
+from serve_app import docs, routes
+from serve_app.arriving import MOST_AT_ONCE, PATIENCE_S, Bounded, TimelyBodies
 from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
 from serve_app.request_ids import RequestIds, number_log_records
-from serve_app.routes import ROUTES
 from serve_app.studio import Studio
 from serve_app.tenants import SAFE_METHODS, guarded
 
+ROUTES = [*routes.ROUTES, *docs.ROUTES]
 OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
 CORS: dict[str, Any] = {
     "allow_methods": ("GET", "POST", "DELETE"),
@@ -39,8 +41,18 @@ SECURITY_HEADERS = {
 }
 
 
-def build_asgi(open_studio: OpenStudio, origins: Sequence[str] = (), *, on_serve: bool = False) -> ASGIApp:
-    """The app, around whatever ``open_studio`` opens; pages of these other origins may use it."""
+def build_asgi(
+    open_studio: OpenStudio,
+    origins: Sequence[str] = (),
+    *,
+    on_serve: bool = False,
+    patience_s: float = PATIENCE_S,
+    most: int = MOST_AT_ONCE,
+) -> ASGIApp:
+    """The app, around whatever ``open_studio`` opens; pages of these other origins may use it.
+
+    ``most`` requests are let in at once; ``patience_s`` is for a body to come.
+    """
     number_log_records()
 
     @asynccontextmanager
@@ -59,8 +71,10 @@ def build_asgi(open_studio: OpenStudio, origins: Sequence[str] = (), *, on_serve
             Exception: on_surprise,
         },
     )
+    app.add_middleware(TimelyBodies, patience_s=patience_s)
     app.add_middleware(OwnWrites, origins=origins)
     app.add_middleware(CORSMiddleware, allow_origins=origins, max_age=600, **CORS)
+    app.add_middleware(Bounded, most=most)
     app.state.sets_request_ids = not on_serve
     return app
 

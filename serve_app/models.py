@@ -4,49 +4,79 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo, field_validator
+from pydantic.config import JsonDict
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from flair_ray.config import Settings
+from flair_ray.domain.money import MOST_USD
 from flair_ray.inputs import ProfileBody
 from flair_ray.inputs.wire import ShortText
+from flair_ray.wiring import DEFAULT_MODELS
 
 MAX_BODY_BYTES = 1024**2
 """Of a JSON body; the longest profile that passes takes half of it."""
 
-Count = Annotated[int, Strict(), Field(ge=1)]
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Count = Annotated[int, Strict(), Field(ge=1), BeforeValidator(_whole)]
+"""Also 2.0, which JSON does not tell from 2; but neither "2" nor true."""
+Seed = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
+COUNTS = ("num_videos", "num_scripts", "num_personas", "top_n")
 UNKNOWN_HERE = ("video_model", "voter_model", "rigor")
 """Fields of the contract that change nothing yet; whoever sends one is told so among the run's warnings."""
+EXAMPLE: JsonDict = {
+    "reasoning_model": "offline",
+    "creator_profile": {
+        "tone": "dry",
+        "vocabulary": ["simmer"],
+        "catchphrases": ["there it is"],
+        "topics_to_avoid": ["diets"],
+    },
+}
 
 
 class StartBody(BaseModel):
     """An order for a run. More videos than exist, or results than scripts, is clamped; the run's warnings say so."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, use_attribute_docstrings=True, json_schema_extra={"examples": [EXAMPLE]}
+    )
 
     creator_profile: ProfileBody
-    reasoning_model: ShortText
+    """Whose voice the scripts are for."""
+    reasoning_model: Annotated[ShortText, Field(json_schema_extra={"enum": [*DEFAULT_MODELS]})]
+    """Who analyzes, writes and votes: usable here are those of `GET /api/providers`."""
     num_videos: Count = 100
+    """To learn from."""
     num_scripts: Count = 20
+    """To write."""
     num_personas: Count = 42
+    """Simulated viewers who vote."""
     top_n: Count = 10
-    seed: Annotated[int, Strict(), Field(ge=0, le=2**63 - 1)] = 7
-    max_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Scripts that are put into the creator's voice."""
+    seed: Seed = 7
+    """Equal seeds draw the same videos, viewers and orders."""
+    max_usd: Annotated[float, Strict(), Field(gt=0, le=MOST_USD)] | None = None
+    """The run stops cleanly before it costs more."""
     video_set_id: ShortText | None = None
+    """Videos that were sent to `POST /api/videos`; the samples without one."""
     video_model: ShortText | None = None
     voter_model: ShortText | None = None
     rigor: ShortText | None = None
 
-    @field_validator("num_videos", "num_scripts", "num_personas", "top_n")
+    @field_validator(*COUNTS)
     @classmethod
     def _within_bounds(cls, count: int, info: ValidationInfo) -> int:
         assert info.context is not None  # noqa: S101  # ``start_body`` gives it
-        settings: Settings = info.context["settings"]
-        most = getattr(settings, {"top_n": "max_scripts"}.get(str(info.field_name), f"max_{str(info.field_name)[4:]}"))
-        if count > most:
-            raise ValueError(f"{count} is above the limit of {most}")
+        limit = most(str(info.field_name), info.context["settings"])
+        if count > limit:
+            raise ValueError(f"{count} is above the limit of {limit}")
         return count
 
     def remarks(self) -> tuple[str, ...]:
@@ -54,9 +84,17 @@ class StartBody(BaseModel):
         return tuple(f"{name} has no effect here." for name in UNKNOWN_HERE if getattr(self, name) is not None)
 
 
+def most(count: str, settings: Settings) -> int:
+    """The bound of a count in a start's body."""
+    bound: int = getattr(settings, "max_scripts" if count == "top_n" else f"max_{count.removeprefix('num_')}")
+    return bound
+
+
 async def start_body(request: Request, settings: Settings) -> StartBody:
     """The order in a request. Raises ValidationError, and HTTPException for what is no JSON or too much of it."""
-    return StartBody.model_validate(await json_body(request), context={"settings": settings})
+    body = StartBody.model_validate(await json_body(request), context={"settings": settings})
+    unsaid = set(COUNTS) - body.model_fields_set
+    return body.model_copy(update={name: min(getattr(body, name), most(name, settings)) for name in unsaid})
 
 
 async def json_body(request: Request) -> object:

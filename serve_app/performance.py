@@ -8,15 +8,17 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId
+from flair_ray.domain.insights import Insights
 from flair_ray.domain.posts import Post
 from flair_ray.engine.learning import learned
 from flair_ray.engine.posting import report_post
 from flair_ray.inputs.posts import PostBody
+from serve_app.answers import Fine, Performances
 from serve_app.models import json_body
+from serve_app.operations import Operation
 from serve_app.studio import studio_of
 from serve_app.tenants import check_owner, session_of, tenant_of
 
@@ -52,7 +54,7 @@ def _row(post: Post) -> dict[str, Any]:
 
 
 PERFORMANCE_ROUTES = [
-    Route("/api/performance", report, methods=["POST"]),
-    Route("/api/performance/{run_id}", performances),
-    Route("/api/insights", get_insights),
+    Operation("POST", "/api/performance", report, {200: Fine}, body=PostBody, errors=(404, 409)),
+    Operation("GET", "/api/performance/{run_id}", performances, {200: Performances}),
+    Operation("GET", "/api/insights", get_insights, {200: Insights}, takes=("session_id",)),
 ]

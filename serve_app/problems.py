@@ -40,6 +40,8 @@ STATUSES: tuple[tuple[type[FlairError], int], ...] = (
 )
 """The first that fits."""
 RETRY_AFTER_S = 2
+HANG_UP = {"Connection": "close"}
+"""Where more of the body may come than anybody wants: a server would go on reading it to keep the connection."""
 _OPTION = re.compile(r"--([a-z][a-z-]+)")
 
 
@@ -69,4 +71,5 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     """An error's answer."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     said = {"detail": detail, "request_id": request_id()}
-    return JSONResponse(body | said, status, headers, media_type="application/problem+json")
+    sent = (headers or {}) | (HANG_UP if status in (408, 413) else {})
+    return JSONResponse(body | said, status, sent, media_type="application/problem+json")

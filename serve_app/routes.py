@@ -7,9 +7,8 @@ import asyncio
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from flair_ray.data import sample_profiles
+from flair_ray.data import SampleProfile, sample_profiles
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.runs import RunStatus
@@ -18,16 +17,30 @@ from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
 from flair_ray.errors import RunConflict
 from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
-from serve_app.models import start_body
+from serve_app.answers import (
+    RANKING_FIELDS,
+    RESULT_FIELDS,
+    Asked,
+    CostEstimate,
+    Fine,
+    Prompts,
+    Providers,
+    RunDetail,
+    RunList,
+    RunStarted,
+    VideoSet,
+    result_part,
+)
+from serve_app.models import StartBody, start_body
+from serve_app.operations import UPLOAD, Operation
 from serve_app.performance import PERFORMANCE_ROUTES
 from serve_app.signin import SIGNIN_ROUTES
-from serve_app.streams import NDJSON, cursor_of, ndjson, sse
+from serve_app.streams import NDJSON, SSE, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos
 
 _ROW_FIELDS = ("run_id", "status", "current_stage", "stages")
-_RESULT_FIELDS = ("run_id", "results", "creator_profile", "completed_at", "warnings", "notices", "cost", "partial")
 _DOCUMENT_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads",  # its texts are others'
     "Cache-Control": "no-store",
@@ -35,17 +48,19 @@ _DOCUMENT_HEADERS = {
 
 
 async def start(request: Request) -> Response:
+    """Start a run. Equal starts under one `Idempotency-Key` within a day are one run."""
     return JSONResponse({"run_id": await _started(request)})
 
 
 async def run(request: Request) -> Response:
-    """Start and watch. Hanging up ends the watching and nothing else."""
+    """Start a run and watch it, as events or as lines of JSON. Hanging up ends the watching and nothing else."""
     as_lines = NDJSON in request.headers.get("accept", "")
     messages = studio_of(request).streams.watch(await _started(request))
     return ndjson(messages) if as_lines else sse(messages)
 
 
 async def status(request: Request) -> Response:
+    """A run's events, from the cursor on; 204 when nothing will follow."""
     run_id, streams = _run_id(request), studio_of(request).streams
     cursor = cursor_of(request)
     if await streams.is_finished(run_id, cursor):
@@ -54,15 +69,17 @@ async def status(request: Request) -> Response:
 
 
 async def results(request: Request) -> Response:
+    """The scripts, the winner first; 409 until the run is completed."""
     runs, run_id = studio_of(request).runs, _run_id(request)
     status = (await runs.summary(run_id))["status"]
     if status != RunStatus.COMPLETED:
         raise RunConflict(f"Run {run_id} is {status}: it has no result yet.")
     document = await runs.document(run_id)
-    return JSONResponse({name: document[name] for name in _RESULT_FIELDS})
+    return JSONResponse({name: document[name] for name in RESULT_FIELDS})
 
 
 async def cancel(request: Request) -> Response:
+    """Stop a run; what there is, is kept."""
     store, run_id = studio_of(request).store, _run_id(request)
     status = (await store.snapshot(run_id)).status
     if status.terminal:
@@ -72,7 +89,7 @@ async def cancel(request: Request) -> Response:
 
 
 async def recover(request: Request) -> Response:
-    """Hand a run that has stopped over to the hosts."""
+    """Go on with a run that failed, was cancelled or lost its driver."""
     studio, run_id = studio_of(request), _run_id(request)
     if await studio.store.is_driven(run_id):
         raise RunConflict(f"Run {run_id} is running: there is nothing to recover.")
@@ -83,31 +100,35 @@ async def recover(request: Request) -> Response:
 
 
 async def list_runs(request: Request) -> Response:
+    """The runs of one session, oldest first, also those of long ago."""
     rows = await studio_of(request).runs.rows(session_of(request))
     return JSONResponse({"runs": [{name: row[name] for name in _ROW_FIELDS} for row in rows]})
 
 
 async def one_run(request: Request) -> Response:
+    """One run: status, counts, configuration, spend, warnings."""
     summary = await studio_of(request).runs.summary(_run_id(request))
     return JSONResponse(summary | {"session_id": tenant_of(request).shown(summary["session_id"])})
 
 
 async def delete(request: Request) -> Response:
+    """Cancel a run if need be, and forget it, in the archive too."""
     await studio_of(request).delete(_run_id(request), tenant_of(request))
     return Response(status_code=204)
 
 
 async def ranking(request: Request) -> Response:
+    """Every script with its votes; 409 until they are counted."""
     run_id = _run_id(request)
     document = await studio_of(request).runs.document(run_id)
     if document["ranking"] is None:
         raise RunConflict(f"Run {run_id} is {document['status']}: its scripts are not ranked yet.")
-    said = {name: document[name] for name in ("run_id", "status", "warnings", "notices")}
+    said = {name: document[name] for name in RANKING_FIELDS}
     return JSONResponse(said | document["ranking"])
 
 
 async def output_file(request: Request) -> Response:
-    """A file of a run. There are no other names than those the run has."""
+    """A file of a run, as `flair export` writes it: `report.html`, `run.zip`, `scripts/…`. There are no other names."""
     name = request.path_params["name"]
     content = await studio_of(request).runs.file(_run_id(request), name)
     if content is None:
@@ -116,6 +137,7 @@ async def output_file(request: Request) -> Response:
 
 
 async def estimate_run(request: Request) -> Response:
+    """Calls, tokens, dollars and time that this start would take. Nothing is started."""
     studio = studio_of(request)
     body = await start_body(request, studio.settings)
     order = await studio.order(body, tenant_of(request), session_of(request), keyless=True)
@@ -126,6 +148,7 @@ async def estimate_run(request: Request) -> Response:
 
 
 async def providers(request: Request) -> Response:
+    """What can write and film, here and now; the first is what a form preselects."""
     return JSONResponse({"reasoning": await asyncio.to_thread(usable_providers), "video": []})
 
 
@@ -136,13 +159,13 @@ async def prompts_preview(request: Request) -> Response:
 
 
 async def profile_samples(request: Request) -> Response:
+    """Creator profiles to start from."""
     return JSONResponse([plain(sample) for sample in sample_profiles()])
 
 
 async def health(request: Request) -> Response:
-    """Raises StoreUnavailable or ClusterUnavailable, which name the failing part."""
-    studio = studio_of(request)
-    await asyncio.gather(studio.front.ping(), studio.hosts.check())
+    """Whether Redis and the run hosts answer; 503 names the part that does not."""
+    await studio_of(request).check()
     return JSONResponse({"status": "ok"})
 
 
@@ -163,24 +186,38 @@ def _template(name: str) -> str:
     return "\n\n".join((system, text.shared, text.varying))
 
 
+_STARTS = ("session_id", "Idempotency-Key")
 ROUTES = [
-    Route("/api/pipeline/start", start, methods=["POST"]),
-    Route("/api/pipeline/run", run, methods=["POST"]),
-    Route("/api/pipeline/status/{run_id}", status),
-    Route("/api/pipeline/results/{run_id}", results),
-    Route("/api/pipeline/{run_id}/cancel", cancel, methods=["POST"]),
-    Route("/api/pipeline/{run_id}/recover", recover, methods=["POST"]),
-    Route("/api/runs", list_runs),
-    Route("/api/runs/{run_id}", one_run, methods=["GET"]),
-    Route("/api/runs/{run_id}", delete, methods=["DELETE"]),
-    Route("/api/runs/{run_id}/ranking", ranking),
-    Route("/api/runs/{run_id}/files/{name:path}", output_file),
-    Route("/api/videos", upload_videos, methods=["POST"]),
-    Route("/api/estimate", estimate_run, methods=["POST"]),
-    Route("/api/providers", providers),
-    Route("/api/prompts/preview", prompts_preview),
-    Route("/api/creator-profiles/samples", profile_samples),
-    Route("/api/health", health),
+    Operation("POST", "/api/pipeline/start", start, {200: RunStarted}, body=StartBody, takes=_STARTS),
+    Operation("POST", "/api/pipeline/run", run, {200: (SSE, NDJSON)}, body=StartBody, takes=_STARTS),
+    Operation(
+        "GET",
+        "/api/pipeline/status/{run_id}",
+        status,
+        {200: SSE, 204: None},
+        takes=("cursor", "ticket", "Last-Event-ID"),
+        errors=(422,),
+    ),
+    Operation("GET", "/api/pipeline/results/{run_id}", results, {200: result_part(*RESULT_FIELDS)}, errors=(409,)),
+    Operation("POST", "/api/pipeline/{run_id}/cancel", cancel, {202: Asked}, errors=(409,)),
+    Operation("POST", "/api/pipeline/{run_id}/recover", recover, {202: Asked}, errors=(409,)),
+    Operation("GET", "/api/runs", list_runs, {200: RunList}, takes=("session_id",)),
+    Operation("GET", "/api/runs/{run_id}", one_run, {200: RunDetail}),
+    Operation("DELETE", "/api/runs/{run_id}", delete, {204: None}),
+    Operation(
+        "GET",
+        "/api/runs/{run_id}/ranking",
+        ranking,
+        {200: result_part(*RANKING_FIELDS, ranked=True)},
+        errors=(409,),
+    ),
+    Operation("GET", "/api/runs/{run_id}/files/{name:path}", output_file, {200: "*/*"}),
+    Operation("POST", "/api/videos", upload_videos, {201: VideoSet}, body=UPLOAD, errors=(415,)),
+    Operation("POST", "/api/estimate", estimate_run, {200: CostEstimate}, body=StartBody),
+    Operation("GET", "/api/providers", providers, {200: Providers}),
+    Operation("GET", "/api/prompts/preview", prompts_preview, {200: Prompts}),
+    Operation("GET", "/api/creator-profiles/samples", profile_samples, {200: list[SampleProfile]}),
+    Operation("GET", "/api/health", health, {200: Fine}),
     *PERFORMANCE_ROUTES,
     *SIGNIN_ROUTES,
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import ray
@@ -19,6 +19,7 @@ from flair_ray.config import Settings
 from flair_ray.engine.ray_executor import connect_ray, end_residents
 from flair_ray.wiring import open_store
 from serve_app.app import build
+from serve_app.haproxy import haproxy, wait_settled
 from serve_app.tenants import check_reach
 
 APP = "flair"
@@ -37,9 +38,13 @@ class Served:
 async def serving(settings: Settings, host: str, port: int) -> AsyncIterator[Served]:
     """The studio, answering; ends with the context. Raises InputError, StoreUnavailable and ClusterUnavailable."""
     check_reach(settings, host)
-    async with open_store(settings) as opened:
+    async with AsyncExitStack() as stack:
+        stats_port = stack.enter_context(haproxy())
+        opened = await stack.enter_async_context(open_store(settings))
         try:
             dashboard = await asyncio.to_thread(_start, settings, opened.url, host, port)
+            if stats_port is not None:
+                await asyncio.to_thread(wait_settled, stats_port)
             where = "embedded, in the data directory" if opened.embedded else "FLAIR_REDIS_URL"
             yield Served(f"http://{host}:{port}", dashboard, where)
         finally:

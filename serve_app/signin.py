@@ -10,10 +10,11 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from flair_ray.domain.tenants import Tenant, holder
+from serve_app.answers import SignedIn, Ticket
 from serve_app.models import json_body
+from serve_app.operations import Operation
 from serve_app.studio import studio_of
 from serve_app.tenants import COOKIE, check_no_forgery, refused, signed_in, tenant_of, ticket_value
 
@@ -28,6 +29,7 @@ class SignIn(BaseModel):
 
 
 async def sign_in(request: Request) -> Response:
+    """Sign in from a browser: the token is exchanged for a cookie."""
     studio = studio_of(request)
     tenant = holder(SignIn.model_validate(await json_body(request)).token, studio.tenants)
     if tenant is None:
@@ -45,10 +47,12 @@ async def sign_in(request: Request) -> Response:
 
 
 async def who(request: Request) -> Response:
+    """Who is signed in, and what they may still spend."""
     return await _who(request, await signed_in(request))
 
 
 async def sign_out(request: Request) -> Response:
+    """Sign out."""
     if secret := request.cookies.get(COOKIE):
         check_no_forgery(request)
         await studio_of(request).admissions.revoke("cookie", secret)
@@ -58,6 +62,7 @@ async def sign_out(request: Request) -> Response:
 
 
 async def ticket(request: Request) -> Response:
+    """A ticket for this run's events, for an EventSource on a page of another origin."""
     stands_for = ticket_value(tenant_of(request), request.path_params["run_id"])
     secret = await studio_of(request).admissions.issue("ticket", stands_for, TICKET_S)
     return JSONResponse({"ticket": secret, "expires_in_s": TICKET_S}, 201, {"Cache-Control": "no-store"})
@@ -75,8 +80,8 @@ async def _who(request: Request, tenant: Tenant | None) -> JSONResponse:
 
 
 SIGNIN_ROUTES = [
-    Route("/api/session", sign_in, methods=["POST"]),
-    Route("/api/session", who, methods=["GET"]),
-    Route("/api/session", sign_out, methods=["DELETE"]),
-    Route("/api/runs/{run_id}/ticket", ticket, methods=["POST"]),
+    Operation("POST", "/api/session", sign_in, {200: SignedIn}, body=SignIn),
+    Operation("GET", "/api/session", who, {200: SignedIn}),
+    Operation("DELETE", "/api/session", sign_out, {204: None}),
+    Operation("POST", "/api/runs/{run_id}/ticket", ticket, {201: Ticket}),
 ]

@@ -69,6 +69,11 @@ class Studio:
     tenants: tuple[Tenant, ...] = ()
     """Those with a token; none: whoever reaches the port may do everything."""
 
+    async def check(self) -> None:
+        """Raises StoreUnavailable or ClusterUnavailable, which name the failing part."""
+        await self.front.ping()
+        await self.hosts.check()
+
     async def order(self, body: StartBody, tenant: Tenant, session_id: str, *, keyless: bool = False) -> Order:
         """What is asked for, read and checked. Raises InputError and MissingKey."""
         videos = await self.front.videos(body.video_set_id, tenant.prefix) if body.video_set_id else None

@@ -30,6 +30,7 @@ CHUNK = 1 << 20
 
 
 async def upload_videos(request: Request) -> Response:
+    """Send videos: the files of a folder, or one table, as `flair ingest` reads them. A start names the set."""
     studio = studio_of(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise HTTPException(415, "Send files, as multipart/form-data.")

@@ -15,6 +15,8 @@ from flair_ray.domain.ids import StageName
 from flair_ray.domain.tokens import request_tokens
 
 MICROS = 1_000_000
+MOST_USD = 1e9
+"""Of a cap: its micro-dollars are still whole numbers to Redis, whose scripts count in doubles."""
 INPUT_MARGIN = 1.25
 """An input may be a quarter longer than estimated before a reservation is too small for it."""
 

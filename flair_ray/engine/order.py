@@ -7,7 +7,6 @@ clamped, and the run says so. A count that makes no sense is an InputError befor
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -17,7 +16,7 @@ from flair_ray.domain import answers
 from flair_ray.domain.codec import adapter, encode
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import RunId, digest
-from flair_ray.domain.money import Money, Price
+from flair_ray.domain.money import MOST_USD, Money, Price
 from flair_ray.domain.panel import default_panel
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.runs import Feedback, Limits, ModelChoice, RunInputs, RunSpec
@@ -155,8 +154,10 @@ def _check_counts(order: Order, settings: Settings) -> None:
         limit: int | None = getattr(order.limits, name)
         if limit is not None and limit < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {limit}.")
-    if order.max_usd is not None and not (math.isfinite(order.max_usd) and order.max_usd > 0):
-        raise InputError(f"--max-usd must be a number of dollars above 0, not {order.max_usd:g}.")
+    if order.max_usd is not None and not 0 < order.max_usd <= MOST_USD:
+        raise InputError(
+            f"--max-usd must be a number of dollars above 0, at most {MOST_USD:,.0f}, not {order.max_usd:g}."
+        )
 
 
 def first_event(run_id: RunId, spec: RunSpec) -> EventDraft:

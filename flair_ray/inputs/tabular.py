@@ -166,6 +166,7 @@ def _kind(value: object) -> str:
 
 
 def _parquet_rows(path: Path, where: str) -> Rows:
+    """One row at a time and no further than MAX_FILE_BYTES: kilobytes of Parquet can unpack to gigabytes."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -175,17 +176,29 @@ def _parquet_rows(path: Path, where: str) -> Rows:
         ) from None
     check_size(path, where, MAX_FILE_BYTES)
     try:
-        with pq.ParquetFile(path) as file:
-            names = [name for name in file.schema_arrow.names if knows(name)]
-            if not names:
-                raise Unreadable(where, f"no known column; it has {listing(file.schema_arrow.names)}. {EXPECTED}")
-            number = 0
+        facts = pq.read_metadata(path)
+        all_names = facts.schema.to_arrow_schema().names
+        names = [name for name in all_names if knows(name)]
+        if not names:
+            raise Unreadable(where, f"no known column; it has {listing(all_names)}. {EXPECTED}")
+        _check_unpacked(sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups)), where)
+        leaves = (facts.schema.column(n) for n in range(facts.num_columns))
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:  # so that a text that repeats is there once
+            number = size = 0
             for batch in file.iter_batches(batch_size=256, columns=names):
-                for values in batch.to_pylist():
-                    number += 1
+                for row in range(batch.num_rows):
+                    values = {name: column[row].as_py() for name, column in zip(names, batch.columns, strict=True)}
+                    number, size = number + 1, size + len(str(values))
+                    _check_unpacked(size, where)
                     yield RawRecord(f"{where} row {number}", values)
     except (pa.ArrowException, OSError, ValueError) as err:
         raise Unreadable(where, f"not a readable Parquet file: {clip(str(err), 200)}") from None
+
+
+def _check_unpacked(size: int, where: str) -> None:
+    if size > MAX_FILE_BYTES:
+        raise Unreadable(where, f"more than {MAX_FILE_BYTES:,} bytes once it is unpacked; split it")
 
 
 READERS: Mapping[str, Callable[[Path, str], Rows]] = {

@@ -33,9 +33,18 @@ def _split(value: object) -> object:
 Text = Annotated[str, StringConstraints(max_length=MAX_CHARS), BeforeValidator(_cleaned)]
 RequiredText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARS), BeforeValidator(_cleaned)]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=128), BeforeValidator(_cleaned)]
-Texts = Annotated[list[RequiredText], Field(max_length=MAX_ITEMS), BeforeValidator(_without_blanks)]
-OptionalText = Annotated[Text, BeforeValidator(lambda value: "" if value is None else value)]
-OptionalTexts = Annotated[Texts, BeforeValidator(lambda value: [] if value is None else value)]
+_Sent = Annotated[list[Text], Field(max_length=MAX_ITEMS)]
+Texts = Annotated[
+    list[RequiredText],
+    Field(max_length=MAX_ITEMS),
+    BeforeValidator(_without_blanks, json_schema_input_type=_Sent),
+]
+OptionalText = Annotated[
+    Text, BeforeValidator(lambda value: "" if value is None else value, json_schema_input_type=Text | None)
+]
+OptionalTexts = Annotated[
+    Texts, BeforeValidator(lambda value: [] if value is None else value, json_schema_input_type=_Sent | None)
+]
 SplitTexts = Annotated[Texts, BeforeValidator(_split)]
 """Also from one text, as a table's cell holds it: items between ; or |."""
 

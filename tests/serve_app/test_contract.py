@@ -83,6 +83,10 @@ async def test_a_run_from_its_start_to_its_files(api: httpx2.AsyncClient, starte
         ({"creator_profile": None}, "creator_profile"),
         ({"video_set_id": "unknown"}, "unknown"),
         ({"max_usd": -1}, "max_usd"),
+        ({"max_usd": 1e308}, "max_usd"),
+        ({"max_usd": "1"}, "max_usd"),
+        ({"num_videos": "2"}, "num_videos"),
+        ({"num_videos": True}, "num_videos"),
     ],
 )
 async def test_a_start_that_makes_no_sense_is_refused_and_says_why(

