@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
-from serve_app import docs, routes
+from serve_app import docs, pages, routes
 from serve_app.arriving import MOST_AT_ONCE, PATIENCE_S, Bounded, TimelyBodies
 from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
 from serve_app.request_ids import RequestIds, number_log_records
@@ -62,7 +62,7 @@ def build_asgi(
             yield
 
     app = App(
-        routes=[guarded(route) for route in ROUTES],
+        routes=[*(guarded(route) for route in ROUTES), *pages.PAGES],
         lifespan=life,
         exception_handlers={
             FlairError: on_flair_error,
