@@ -1,0 +1,50 @@
+// Who liked a script and who passed: the segments of the panel, and the voters with what they said.
+
+import { clear, h } from "../dom.js";
+import { count, spaced } from "./words.js";
+
+const SHOWN = 60; // voters of one list; the rest are in the ZIP
+
+// The ballots with their voters' names. Names come with the run's events, which are not kept for ever.
+export async function readVoters(runId, signal) {
+  const read = async (path) => {
+    const answer = await fetch(path, { signal });
+    return answer.ok ? answer.text() : "";
+  };
+  const [ballots, log] = await Promise.all([read(`/api/runs/${runId}/files/ballots.jsonl`), read(`/api/pipeline/status/${runId}?cursor=0`)]);
+  const people = new Map();
+  for (const line of log.split("\n")) {
+    if (!line.startsWith("data:") || !line.includes("s4_task_started")) continue;
+    const { event, data } = JSON.parse(line.slice(5));
+    if (event === "s4_task_started") people.set(data.persona_id, data);
+  }
+  return ballots.split("\n").filter(Boolean).map((line) => {
+    const ballot = JSON.parse(line);
+    return { ...ballot, ...people.get(ballot.persona_id) };
+  });
+}
+
+export function audience(row, ranking, voters, signal) {
+  const shown = h("div", {}, h("p", { class: "busy" }, "Reading the ballots…"));
+  voters.then((all) => signal.aborted || clear(shown, lists(all, row.script_id)),
+    () => signal.aborted || clear(shown, h("p", { class: "hint" }, "The ballots could not be read.")));
+  return h("section", { class: "card" }, h("h3", {}, "The panel"),
+    h("p", {}, `${count(row.first_choices, "viewer")} of ${ranking.ballots} put it first; it is on ${count(row.mentions, "ballot")}.`),
+    segments(row), shown);
+}
+
+function segments(row) {
+  return null;
+}
+
+function lists(voters, scriptId) {
+  const at = (voter) => voter.top.indexOf(scriptId);
+  const loved = voters.filter((voter) => at(voter) >= 0).sort((a, b) => at(a) - at(b));
+  const passed = voters.filter((voter) => at(voter) < 0);
+  const list = (title, some, open) => some.length > 0 && h("details", { class: "fold", open }, h("summary", {}, title, h("small", {}, ` ${some.length}`)),
+    h("ul", { class: "voters", tabindex: "0", "aria-label": title }, some.slice(0, SHOWN).map((voter) => h("li", {},
+      h("b", {}, voter.name ?? voter.persona_id), h("span", { class: "hint" }, [voter.age, voter.occupation, voter.location].filter(Boolean).join(", ")),
+      at(voter) >= 0 && h("span", { class: "chip on" }, `no. ${at(voter) + 1}`), voter.reaction && h("q", {}, voter.reaction)))),
+    some.length > SHOWN && h("p", { class: "hint" }, `And ${some.length - SHOWN} more: see ballots.jsonl in the ZIP.`));
+  return [list("Ranked it", loved, true), list("Left it off their ballot", passed, false)];
+}

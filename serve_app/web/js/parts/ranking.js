@@ -1,0 +1,56 @@
+// The ranking as a table: a row per script, with the range of ranks that the votes allow, and where the cut is open.
+
+import { h, svg } from "../dom.js";
+import { percent } from "./words.js";
+
+// `pick(scriptId, byPerson)` is called for the row that is chosen. Without intervals, scores are drawn instead.
+export function rankingTable({ ranking, requested, results }, pick) {
+  const rows = ranking.rows;
+  const keep = results.length || Math.min(requested.top_n, rows.length);
+  const sure = rows.every((row) => row.rank_interval);
+  const open = sure ? rows.filter(({ rank_interval: [low, high] }) => low <= keep && high > keep) : [];
+  const most = Math.max(...rows.map((row) => row.score)) || 1;
+  const buttons = new Map();
+  const line = (row) => {
+    const away = row.rank > keep && !open.includes(row);
+    const button = h("button", { type: "button", class: "hook", onclick: () => pick(row.script_id, true) }, row.hook);
+    buttons.set(row.script_id, button);
+    return h("tr", { class: [row.rank === keep && "cut", row.rank > keep && "below", away && "away"].filter(Boolean).join(" ") },
+      h("td", { class: "place" }, row.rank), h("th", { scope: "row" }, button),
+      h("td", { class: "plot" }, sure ? range(row, rows.length, keep) : bar(row.score / most),
+        h("span", { class: "unseen" }, sure ? said(row) : null)),
+      h("td", { class: "num" }, sure ? chance(row.p_top_n) : row.score));
+  };
+  const more = rows.length > keep + open.length && h("button", { type: "button", class: "btn btn-small", "aria-expanded": "false", onclick: () => {
+    const all = el.classList.toggle("all");
+    more.setAttribute("aria-expanded", String(all));
+    more.textContent = all ? "Show fewer" : `Show all ${rows.length}`;
+  } }, `Show all ${rows.length}`);
+  const el = h("div", { class: "ranked" },
+    h("h2", { id: "ranked" }, "Ranking"),
+    h("p", { class: "hint" }, sure
+      ? "The dot is the rank; the line, the ranks that another panel of the same kind could have given (95 %)."
+      : "Points from the ballots."),
+    open.length > 0 && h("p", { class: "note warn" }, `The cut after rank ${keep} is not resolved: ${open.length} scripts could fall on either side of it.`),
+    h("table", { class: "ranking" },
+      h("thead", {}, h("tr", {}, ["#", "Script", sure ? "Ranks" : "", sure ? `In top ${keep}` : "Points"].map((name) =>
+        name ? h("th", { scope: "col" }, name) : h("td", {})))),
+      h("tbody", {}, rows.map(line))),
+    more, h("p", { class: "hint" }, `Rule: ${ranking.rule}.`));
+  const mark = (id) => { for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(key === id)); };
+  return { el, mark };
+}
+
+const said = ({ rank_interval: [low, high] }) => low === high ? `rank ${low}` : `ranks ${low} to ${high}`;
+const chance = (p) => p >= 0.995 && p < 1 ? "> 99 %" : p > 0 && p < 0.005 ? "< 1 %" : percent(p);
+
+function range({ rank, rank_interval: [low, high] }, n, keep) {
+  const x = (place) => `${4 + 92 * (place - 1) / Math.max(1, n - 1)}%`;
+  return svg("svg", { "aria-hidden": "true", width: "100%", height: 26, class: low <= keep && high > keep ? "open" : "" },
+    keep < n && svg("line", { class: "coin", x1: x(keep + 0.5), x2: x(keep + 0.5), y1: 0, y2: 26 }),
+    svg("line", { class: "range", x1: x(low), x2: x(high), y1: 13, y2: 13 }),
+    svg("circle", { class: "dot", cx: x(rank), cy: 13, r: 5 }));
+}
+
+const bar = (share) => svg("svg", { "aria-hidden": "true", width: "100%", height: 26 },
+  svg("rect", { class: "bar-fill", width: `${Math.max(1, 100 * share)}%`, height: 10, y: 8, rx: 5 }));
