@@ -59,6 +59,13 @@ class RunRow(Answer):
     status: RunStatus
     current_stage: StageName | None
     stages: dict[StageName, StageStatus]
+    created_at_ms: int
+    finished_at_ms: int | None
+    provider: str
+    model: str
+    title: str
+    """What the creator makes, as far as the profile says so."""
+    error: str | None
 
 
 class RunList(Answer):
@@ -87,10 +94,7 @@ class Spend(Answer):
 
 class RunDetail(RunRow):
     session_id: str
-    created_at_ms: int
     begun_at_ms: int | None
-    finished_at_ms: int | None
-    error: str | None
     recovering: bool
     """It has ended, and the hosts were told to go on with it."""
     stage_counts: dict[StageName, StageCounts]

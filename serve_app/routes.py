@@ -27,6 +27,7 @@ from serve_app.answers import (
     Providers,
     RunDetail,
     RunList,
+    RunRow,
     RunStarted,
     VideoSet,
     result_part,
@@ -40,7 +41,7 @@ from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos
 
-_ROW_FIELDS = ("run_id", "status", "current_stage", "stages")
+_ROW_FIELDS = tuple(RunRow.model_fields)
 _DOCUMENT_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads",  # its texts are others'
     "Cache-Control": "no-store",
@@ -102,7 +103,7 @@ async def recover(request: Request) -> Response:
 async def list_runs(request: Request) -> Response:
     """The runs of one session, oldest first, also those of long ago."""
     rows = await studio_of(request).runs.rows(session_of(request))
-    return JSONResponse({"runs": [{name: row[name] for name in _ROW_FIELDS} for row in rows]})
+    return JSONResponse({"runs": [{name: row.get(name, "") for name in _ROW_FIELDS} for row in rows]})
 
 
 async def one_run(request: Request) -> Response:
