@@ -16,6 +16,7 @@ from flair_ray.domain.ids import StageName
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.runs import Feedback, Limits, RunStatus, StageCounts
+from flair_ray.domain.video_jobs import JobStatus
 from flair_ray.inputs.report import Duplicate, EngagementSummary, SkippedRecord, Spread
 from flair_ray.outputs import result_schema
 from flair_ray.result import Cost
@@ -71,6 +72,13 @@ class RunRow(Answer):
     status: RunStatus
     current_stage: StageName | None
     stages: dict[StageName, StageStatus]
+    created_at_ms: int
+    finished_at_ms: int | None
+    provider: str
+    model: str
+    title: str
+    """What the creator makes, as far as the profile says so."""
+    error: str | None
 
 
 class RunList(Answer):
@@ -99,10 +107,7 @@ class Spend(Answer):
 
 class RunDetail(RunRow):
     session_id: str
-    created_at_ms: int
     begun_at_ms: int | None
-    finished_at_ms: int | None
-    error: str | None
     recovering: bool
     """It has ended, and the hosts were told to go on with it."""
     stage_counts: dict[StageName, StageCounts]
@@ -197,6 +202,20 @@ class Performance(Answer):
 class Performances(Answer):
     run_id: str
     performances: list[Performance]
+
+
+class VideoOrdered(Answer):
+    job_id: str
+    """For its status."""
+
+
+class VideoState(Answer):
+    job_id: str
+    status: JobStatus
+    video_url: str | None
+    """Once it is complete."""
+    error: str | None
+    """Once it has failed."""
 
 
 class SignedIn(Answer):

@@ -17,6 +17,7 @@ from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
 from flair_ray.errors import RunConflict
 from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
+from flair_ray.wiring import usable_videos
 from serve_app.answers import (
     RANKING_FIELDS,
     RESULT_FIELDS,
@@ -27,6 +28,7 @@ from serve_app.answers import (
     Providers,
     RunDetail,
     RunList,
+    RunRow,
     RunStarted,
     VideoSet,
     result_part,
@@ -39,8 +41,9 @@ from serve_app.streams import NDJSON, SSE, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos
+from serve_app.videos import VIDEO_ROUTES
 
-_ROW_FIELDS = ("run_id", "status", "current_stage", "stages")
+_ROW_FIELDS = tuple(RunRow.model_fields)
 _DOCUMENT_HEADERS = {
     "Content-Security-Policy": "sandbox allow-scripts allow-downloads",  # its texts are others'
     "Cache-Control": "no-store",
@@ -102,7 +105,7 @@ async def recover(request: Request) -> Response:
 async def list_runs(request: Request) -> Response:
     """The runs of one session, oldest first, also those of long ago."""
     rows = await studio_of(request).runs.rows(session_of(request))
-    return JSONResponse({"runs": [{name: row[name] for name in _ROW_FIELDS} for row in rows]})
+    return JSONResponse({"runs": [{name: row.get(name, "") for name in _ROW_FIELDS} for row in rows]})
 
 
 async def one_run(request: Request) -> Response:
@@ -149,7 +152,8 @@ async def estimate_run(request: Request) -> Response:
 
 async def providers(request: Request) -> Response:
     """What can write and film, here and now; the first is what a form preselects."""
-    return JSONResponse({"reasoning": await asyncio.to_thread(usable_providers), "video": []})
+    reasoning, video = await asyncio.to_thread(lambda: (usable_providers(), usable_videos()))
+    return JSONResponse({"reasoning": reasoning, "video": video})
 
 
 async def prompts_preview(request: Request) -> Response:
@@ -220,4 +224,5 @@ ROUTES = [
     Operation("GET", "/api/health", health, {200: Fine}),
     *PERFORMANCE_ROUTES,
     *SIGNIN_ROUTES,
+    *VIDEO_ROUTES,
 ]

@@ -77,7 +77,8 @@ def _notices(state: RunState, cost: Cost) -> tuple[str, ...]:
 
 def row_of(snapshot: RunSnapshot) -> dict[str, Any]:
     """A run in a list, as plain JSON: quick to make, for lists are long."""
-    model = _spec(snapshot).model
+    spec = _spec(snapshot)
+    model, profile = spec.model, spec.profile
     return {
         "run_id": snapshot.run_id,
         "status": snapshot.status.value,
@@ -87,6 +88,7 @@ def row_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "finished_at_ms": snapshot.finished_at_ms,
         "provider": model.provider,
         "model": model.model,
+        "title": profile.niche or profile.tone,
         "calls": sum(counts.tally.calls for counts in snapshot.stages.values()),
         "error": snapshot.error,
     }
@@ -102,7 +104,8 @@ def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "recovering": snapshot.recovering,
         "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
         "configuration": {name: plain(getattr(spec, name)) for name in names}
-        | {"provider": spec.model.provider, "model": spec.model.model, "max_usd": spec.money.max_usd},
+        | {"provider": spec.model.provider, "model": spec.model.model, "video_model": spec.video_model}
+        | {"max_usd": spec.money.max_usd},
         "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
         "warnings": list(spec.warnings),
     }
