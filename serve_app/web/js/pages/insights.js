@@ -2,7 +2,7 @@
 
 import { h, svg } from "../dom.js";
 import { get } from "../api.js";
-import { count, percent, spaced } from "../parts/words.js";
+import { count, percent, sentence, spaced } from "../parts/words.js";
 
 export async function mount(root, { signal }) {
   const found = await get("/api/insights", { signal });
@@ -44,15 +44,12 @@ function patterns(title, lead, rows) {
   const far = Math.max(1.5, ...rows.flatMap(({ interval: [low, high] }) => [high, 1 / low]));
   const x = (lift) => `${50 + 48 * Math.log(Math.min(far, Math.max(1 / far, lift))) / Math.log(far)}%`;
   return h("section", { class: "card" }, h("h2", {}, title), h("p", { class: "hint" }, lead),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title },
-      h("table", { class: "lifts" },
-        h("thead", {}, h("tr", {}, ["Pattern", "Scripts", "Engagement", "Against usual", ""].map((name, i) =>
-          i < 4 ? h("th", { scope: "col" }, name) : h("td", {})))),
-        h("tbody", {}, rows.map(({ pattern, n, engagement_rate, lift, interval: [low, high] }) => h("tr", {},
-          h("th", { scope: "row" }, spaced(pattern)), h("td", {}, n), h("td", {}, `${(100 * engagement_rate).toFixed(1)} %`),
-          h("td", {}, `${lift.toFixed(2)} ×`, h("small", {}, ` ${low.toFixed(2)} to ${high.toFixed(2)}`)),
-          h("td", { class: "plot" }, svg("svg", { "aria-hidden": "true", width: "100%", height: 24 },
-            svg("line", { class: "coin", x1: "50%", x2: "50%", y1: 2, y2: 22 }),
-            svg("line", { class: "range", x1: x(low), x2: x(high), y1: 12, y2: 12 }),
-            svg("circle", { class: "dot", cx: x(lift), cy: 12, r: 5 })))))))));
+    h("ul", { class: "lifts" }, rows.map(({ pattern, n, engagement_rate, lift, interval: [low, high] }) => h("li", {},
+      h("b", {}, sentence(spaced(pattern))),
+      h("span", { class: "hint" }, `${count(n, "script")}, ${(100 * engagement_rate).toFixed(1)} % engage`),
+      h("span", { class: "num" }, `${lift.toFixed(2)} × `, h("small", {}, `${low.toFixed(2)} to ${high.toFixed(2)}`)),
+      svg("svg", { "aria-hidden": "true", width: "100%", height: 24 },
+        svg("line", { class: "coin", x1: "50%", x2: "50%", y1: 2, y2: 22 }),
+        svg("line", { class: "range", x1: x(low), x2: x(high), y1: 12, y2: 12 }),
+        svg("circle", { class: "dot", cx: x(lift), cy: 12, r: 5 }))))));
 }

@@ -7,8 +7,8 @@ import { percent } from "./words.js";
 export function rankingTable({ ranking, requested, results }, pick) {
   const rows = ranking.rows;
   const keep = results.length || Math.min(requested.top_n, rows.length);
-  const sure = rows.every((row) => row.rank_interval);
-  const open = sure ? rows.filter(({ rank_interval: [low, high] }) => low <= keep && high > keep) : [];
+  const sure = Boolean(ranking.evidence);
+  const open = sure ? rows.filter(({ rank_low, rank_high }) => rank_low <= keep && rank_high > keep) : [];
   const most = Math.max(...rows.map((row) => row.score)) || 1;
   const buttons = new Map();
   const line = (row) => {
@@ -19,7 +19,7 @@ export function rankingTable({ ranking, requested, results }, pick) {
       h("td", { class: "place" }, row.rank), h("th", { scope: "row" }, button),
       h("td", { class: "plot" }, sure ? range(row, rows.length, keep) : bar(row.score / most),
         h("span", { class: "unseen" }, sure ? said(row) : null)),
-      h("td", { class: "num" }, sure ? chance(row.p_top_n) : row.score));
+      h("td", { class: "num" }, sure ? chance(row.p_top) : row.score));
   };
   const more = rows.length > keep + open.length && h("button", { type: "button", class: "btn btn-small", "aria-expanded": "false", onclick: () => {
     const all = el.classList.toggle("all");
@@ -41,10 +41,10 @@ export function rankingTable({ ranking, requested, results }, pick) {
   return { el, mark };
 }
 
-const said = ({ rank_interval: [low, high] }) => low === high ? `rank ${low}` : `ranks ${low} to ${high}`;
+const said = ({ rank_low: low, rank_high: high }) => low === high ? `rank ${low}` : `ranks ${low} to ${high}`;
 const chance = (p) => p >= 0.995 && p < 1 ? "> 99 %" : p > 0 && p < 0.005 ? "< 1 %" : percent(p);
 
-function range({ rank, rank_interval: [low, high] }, n, keep) {
+function range({ rank, rank_low: low, rank_high: high }, n, keep) {
   const x = (place) => `${4 + 92 * (place - 1) / Math.max(1, n - 1)}%`;
   return svg("svg", { "aria-hidden": "true", width: "100%", height: 26, class: low <= keep && high > keep ? "open" : "" },
     keep < n && svg("line", { class: "coin", x1: x(keep + 0.5), x2: x(keep + 0.5), y1: 0, y2: 26 }),

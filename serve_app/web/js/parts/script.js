@@ -15,8 +15,8 @@ export function scriptText(script, final) {
   } }, "Copy");
   const notes = [...(final?.notes ?? []), final && !final.personalized && "The original text stands in: it could not be personalised."].filter(Boolean);
   const both = h("div", { class: final?.personalized ? "versions" : "" },
-    final?.personalized && h("div", { class: "version" }, h("h4", {}, "As first written"), h("p", { class: "spoken" }, marked("+", "del"))),
-    h("div", { class: "version mine" }, final?.personalized && h("h4", {}, "In your voice"), h("p", { class: "spoken" }, marked("-", "ins"))));
+    h("div", { class: "version mine" }, final?.personalized && h("h4", {}, "In your voice"), h("p", { class: "spoken" }, marked("-", "ins"))),
+    final?.personalized && h("div", { class: "version" }, h("h4", {}, "As first written"), h("p", { class: "spoken" }, marked("+", "del"))));
   const changes = h("input", { type: "checkbox", id: "changes", onchange: () => {
     both.classList.toggle("plain", !changes.checked);
     announce(changes.checked ? "Changes are marked." : "Changes are not marked.");

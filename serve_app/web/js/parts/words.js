@@ -2,6 +2,7 @@
 
 export const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
 export const spaced = (name) => String(name ?? "").replaceAll("_", " ");
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const percent = (share) => share == null ? "–" : `${Math.round(share * 100)} %`;
 
 export function seconds(s) {
