@@ -55,8 +55,9 @@ constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing 
 docs: $(STAMP) ## Bring the documentation's tables up to date with the code
 	$(BIN)/python docs/reference.py
 
-pictures: $(STAMP) ## The README's output and picture, from a real run; needs Debian's chromium
+pictures: $(STAMP) ## The README's output and pictures, from real runs; needs Debian's chromium
 	$(BIN)/python docs/demo.py
+	$(BIN)/python docs/studio.py
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

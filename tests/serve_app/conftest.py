@@ -82,21 +82,21 @@ Serve = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 @pytest.fixture
 def serve_api(redis_url: str, hosts: LocalHosts) -> Serve:
-    """A server with these settings, and a client of it."""
+    """A server with these settings, and a client of it; at a port of its own unless told which."""
 
     @asynccontextmanager
     async def opened(
-        settings: Settings, heartbeat_s: float = 25.0, patience_s: float = 30.0, most: int = 1_000_000
+        settings: Settings, heartbeat_s: float = 25.0, patience_s: float = 30.0, most: int = 1_000_000, port: int = 0
     ) -> AsyncIterator[httpx2.AsyncClient]:
         opening = partial(open_front, settings, redis_url, hosts, heartbeat_s)
         app = build_asgi(opening, settings.cors_origins.split(), patience_s=patience_s, most=most)
         server = uvicorn.Server(
-            uvicorn.Config(app, port=0, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
+            uvicorn.Config(app, port=port, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
         )
         serving = asyncio.create_task(server.serve())
         while not server.started:  # noqa: ASYNC110  # it has nothing else to wait for
             await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = port or server.servers[0].sockets[0].getsockname()[1]
         try:
             async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
                 yield client

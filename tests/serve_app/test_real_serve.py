@@ -27,10 +27,10 @@ Flair = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 @pytest.fixture
 def flair_serve(tmp_path: Path) -> Flair:
     @asynccontextmanager
-    async def opened(**variables: str) -> AsyncIterator[httpx2.AsyncClient]:
+    async def opened(port: int = 0, **variables: str) -> AsyncIterator[httpx2.AsyncClient]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            port = port or probe.getsockname()[1]
         environ = os.environ | {"FLAIR_DATA_DIR": str(tmp_path)} | variables
         with (tmp_path / "said.txt").open("ab") as said:
             said_before = said.tell()

@@ -37,7 +37,8 @@ export function reduce(state, message) {
   return { ...next, lastId: message.id };
 }
 
-export const isOver = (state) => ["completed", "failed", "cancelled"].includes(state.status) && !state.recovering;
+const ENDED = ["completed", "failed", "cancelled"];
+export const isOver = (state) => ENDED.includes(state.status) && !state.recovering;
 
 // The furthest stage that has begun; null before the first.
 export const current = (state) => STAGES.findLast((name) => state.stages[name].status !== "pending") ?? null;
@@ -238,7 +239,8 @@ export const spaced = (text) => str(text).replaceAll("_", " ");
 function withDetail(state, detail) {
   const config = detail.configuration ?? {};
   const next = {
-    ...state, runId: str(detail.run_id), createdMs: num(detail.created_at_ms, null), recovering: Boolean(detail.recovering),
+    ...state, runId: str(detail.run_id), createdMs: num(detail.created_at_ms, null),
+    recovering: Boolean(detail.recovering) && (!state.lastId || ENDED.includes(state.status)), // what was true when it was asked
     provider: str(config.provider), model: str(config.model), topN: num(config.top_n), warnings: strings(detail.warnings),
     profile: config.profile ?? null,
     spend: { usd: num(detail.spend?.cost?.usd, null), calls: num(detail.spend?.calls?.calls), maxUsd: num(config.max_usd, null) },

@@ -1,0 +1,180 @@
+"""What a page weighs, how soon it is seen, and how smoothly a large run goes by: 1,000 videos, 300 viewers, 20 scripts.
+
+`pytest tests/browser/test_speed.py -s` prints the figures. They are bounds for a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from playwright.async_api import Page, Request, Route
+
+from tests.browser.conftest import Open, state_of
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
+PAGES = ("#/", "#/runs", "#/insights")
+MOST_BYTES = 150 * 1024
+FIRST_PAINT_MS, EVENT_MS, TASK_MS = 1_000, 4, 50
+VIDEOS, SCRIPTS, VIEWERS, ROUNDS = 1_000, 20, 300, 4
+RUN_ID = "00000000-0000-4000-8000-000000000000"
+Envelope = dict[str, Any]
+
+REPLAY = """async (log) => {
+  const { reduce, initial } = await import("/web/-/js/state.js");
+  const { createView } = await import("/web/-/js/live/view.js");
+  const root = document.querySelector("main > div");
+  const leaving = new AbortController();
+  root.replaceChildren();
+  root.className = "inner page-live";
+  const view = createView(root, { id: log[0].data.run_id, signal: leaving.signal });
+  let state = initial();
+  const took = log.map((message) => {
+    const begun = performance.now();
+    state = reduce(state, message);
+    view.render(state, Date.now());
+    return performance.now() - begun;
+  });
+  const marks = document.querySelectorAll("#voters .place").length;
+  leaving.abort();
+  root.replaceChildren();
+  return { took, marks };
+}"""
+WATCH_TASKS = """globalThis.tasks = [];
+const taken = (list) => tasks.push(...list.getEntries().map((entry) => entry.duration));
+new PerformanceObserver(taken).observe({ type: "longtask" });"""
+
+
+def large_log() -> Iterator[Envelope]:
+    """The events of such a run, in an order in which they come."""
+    data: list[tuple[str, dict[str, Any]]] = [
+        (
+            "pipeline_started",
+            {
+                "run_id": RUN_ID,
+                "total_videos": VIDEOS,
+                "total_scripts": SCRIPTS,
+                "total_personas": VIEWERS,
+                "top_n": 10,
+            },
+        ),
+        ("stage_started", {"stage": "S1_MAP", "total_items": VIDEOS}),
+        *(
+            ("s1_task_started", {"video_id": f"v{n:04}", "description": f"A video about {n} " * 4})
+            for n in range(VIDEOS)
+        ),
+    ]
+    hooks = ("question", "shock", "story", "direct_address")
+    for n in range(VIDEOS):
+        done = {"completed": n + 1, "total": VIDEOS, "video_id": f"v{n * 7 % VIDEOS:04}"}
+        data.append(("s1_progress", done | {"hook_type": hooks[n % 4], "pacing": "steady", "trigger_count": n % 5}))
+    patterns = [{"label": f"{hook} hook, {n}", "support": 9 - n, "lift": 1.1} for hook in hooks for n in range(9)]
+    scripts = [f"S{n:02}" for n in range(1, SCRIPTS + 1)]
+    data += [
+        ("stage_completed", {"stage": "S1_MAP"}),
+        ("s2_complete", {"pattern_count": 36, "patterns": patterns}),
+        *(("s3_task_started", {"script_id": s, "pattern_used": "story hook", "theme": "soup"}) for s in scripts),
+        *(
+            ("s3_progress", {"script_id": s, "hook": f"A hook for {s} " * 4, "completed": n, "total": SCRIPTS})
+            for n, s in enumerate(scripts, 1)
+        ),
+        ("stage_completed", {"stage": "S3_SEQUENTIAL"}),
+        *(
+            ("s4_task_started", {"persona_id": f"p{n}", "name": f"Viewer {n}", "age": 30, "description": "Reads. " * 9})
+            for n in range(VIEWERS)
+        ),
+    ]
+    for n in range(VIEWERS):
+        top = [scripts[(n * 7 + place * 3) % SCRIPTS] for place in range(5)]
+        vote = {"persona_id": f"p{n}", "persona_name": f"Viewer {n}", "top_5": top, "reaction": "Well. " * 5}
+        data.append(("vote_cast", vote | {"completed": n + 1, "total": VIEWERS}))
+    data += [("stage_completed", {"stage": "S4_MAP"}), ("s5_complete", {"top_ids": scripts[:10], "top_n": 10})]
+    for n, (name, fields) in enumerate(data):
+        yield {
+            "event": name,
+            "data": fields,
+            "timestamp": "2026-01-01T00:00:00.000+00:00",
+            "id": f"{1_767_268_800_000 + n * 3}-0",
+        }
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[int(share * (len(values) - 1))]
+
+
+@pytest.mark.parametrize("address", PAGES)
+async def test_a_page_is_light_and_seen_at_once(quiet_api: httpx2.AsyncClient, opened: Open, address: str) -> None:
+    sizes: dict[str, int] = {}
+    page = await opened("about:blank")
+    sent: list[Request] = []
+    page.on("requestfinished", sent.append)
+    await page.goto(f"{quiet_api.base_url}/{address}")
+    await page.locator("h1").first.wait_for()
+    for request in sent:
+        response = await request.response()
+        assert response
+        if "/web/" in request.url or request.url.endswith("/"):
+            sizes[request.url] = len(await response.body())
+    painted = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    print(
+        f"\n{address}: first paint {painted:.0f} ms, {len(sizes)} files, {sum(sizes.values()) / 1024:.0f} KB unpacked"
+    )
+    assert painted < FIRST_PAINT_MS
+    assert sum(sizes.values()) < MOST_BYTES
+
+
+async def test_every_event_of_a_large_run_takes_next_to_no_time(quiet_api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(f"{quiet_api.base_url}/#/runs/{RUN_ID}")  # its style sheet
+    await page.get_by_role("alert").wait_for()
+    log, took, heaps = list(large_log()), [], []
+    session = await page.context.new_cdp_session(page)
+    for _ in range(ROUNDS):
+        replayed = await page.evaluate(REPLAY, log)
+        assert replayed["marks"] == 5 * VIEWERS
+        took += replayed["took"]
+        await session.send("HeapProfiler.collectGarbage")
+        heaps.append((await session.send("Runtime.getHeapUsage"))["usedSize"] / 1e6)
+    p95 = percentile(took, 0.95)
+    print(
+        f"\n{len(took):,} events: p50 {percentile(took, 0.5):.2f}, p95 {p95:.2f}, most {max(took):.1f} ms; heap {heaps}"
+    )
+    assert len(took) > 10_000
+    assert p95 <= EVENT_MS
+    assert heaps[-1] < heaps[0] + 2
+
+
+async def test_a_page_that_comes_late_to_a_large_run_stays_responsive(
+    quiet_api: httpx2.AsyncClient, opened: Open
+) -> None:
+    log = list(large_log())
+    run = {
+        "run_id": RUN_ID,
+        "status": "running",
+        "current_stage": "S4_MAP",
+        "stages": {"S1_MAP": "running"},
+        "configuration": {},
+    }
+
+    async def answer(route: Route) -> None:
+        if "/status/" not in route.request.url:
+            return await route.fulfill(json=run)
+        frames = [f"id: {m['id']}\nevent: {m['event']}\ndata: {json.dumps(m)}\n\n" for m in log]
+        return await route.fulfill(content_type="text/event-stream", body="".join(frames))
+
+    async def once() -> float:
+        page: Page = await opened("about:blank")
+        await page.route("**/api/pipeline/status/**", answer)
+        await page.route(f"**/api/runs/{RUN_ID}", answer)
+        await page.add_init_script(WATCH_TASKS)
+        await page.goto(f"{quiet_api.base_url}/#/runs/{RUN_ID}")
+        state = await state_of(page, log[-1]["id"])
+        assert state["stages"]["S4_MAP"]["completed"] == VIEWERS
+        longest: float = await page.evaluate("Math.max(0, ...tasks)")
+        return longest
+
+    longest = [await once() for _ in range(3)]
+    print(f"\nlongest task while {len(log):,} events come at once: {longest} ms")
+    assert min(longest) < TASK_MS
