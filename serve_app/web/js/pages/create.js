@@ -6,7 +6,7 @@ import { field, showFaults } from "../parts/fields.js";
 import { brief, profileForm } from "../parts/profile.js";
 import { promptPreview } from "../parts/prompts.js";
 import { videoChooser } from "../parts/videos.js";
-import { count, money, seconds } from "../parts/words.js";
+import { about, usd as dollars } from "../format.js";
 
 const PAUSE_MS = 350; // between the last key and the next estimate
 const COUNTS = [
@@ -92,7 +92,7 @@ export async function mount(root, { signal, go }) {
       if (signal.aborted) return;
       refuse(null);
       clear(cost, estimated(found, draft));
-      clear(price, priced(found.usd));
+      clear(price, dollars(found.usd.expected));
       cost.classList.remove("stale");
     } catch (problem) {
       if (!mine.aborted && !signal.aborted) refuse(problem);
@@ -102,9 +102,9 @@ export async function mount(root, { signal, go }) {
   // Says what is wrong, each fault at its field.
   function refuse(problem) {
     const { left, first } = showFaults(fields, problem);
-    clear(faults, left.map((text) => h("p", { class: "fault" }, text)), first && h("p", { class: "fault" }, "One thing needs another look: ",
-      h("button", { type: "button", class: "linkish", onclick: () => show(first) }, first.el.firstChild.textContent)));
-    button.toggleAttribute("data-faulty", Boolean(problem));
+    const lead = first && h("button", { type: "button", class: "linkish", onclick: () => show(first) }, first.el.firstChild.textContent);
+    clear(faults, left.map((text) => h("p", { class: "fault" }, text)),
+      first && h("p", { class: "fault" }, "This needs another look: ", lead));
     return first;
   }
 
@@ -171,13 +171,11 @@ function kept() {
   }
 }
 
-const priced = ({ expected, high }) => high === 0 ? "Free" : expected === null ? "No price known" : money(expected);
-
 function estimated({ usd, calls, duration_s, warnings, model }, { sample, video_set }) {
   const rows = [["Model", model], ["Videos", video_set ? video_set.name : "sample library"], ["Calls", calls.toLocaleString("en")],
-    ["Takes about", seconds(duration_s)]];
-  const range = usd.low !== usd.high && ` ${money(usd.low)} to ${money(usd.high)}`;
-  return [h("p", { class: "price" }, priced(usd), h("small", {}, range)),
+    ["Takes about", duration_s < 1 ? "a moment" : about(1000 * duration_s)]];
+  const range = usd.low !== usd.high && ` ${dollars(usd.low)} to ${dollars(usd.high)}`;
+  return [h("p", { class: "price" }, dollars(usd.expected), h("small", {}, range)),
   h("dl", {}, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
   sample && h("p", { class: "hint" }, "The voice is an example's: make it yours above."),
   warnings.map((text) => h("p", { class: "note" }, text))];

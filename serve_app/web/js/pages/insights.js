@@ -1,17 +1,20 @@
 // Insights: what posted scripts have taught, with the numbers it rests on, and nothing where there are too few.
 
-import { h, svg } from "../dom.js";
+import { clear, h, svg } from "../dom.js";
 import { get } from "../api.js";
 import { count, percent, sentence, spaced } from "../parts/words.js";
 
 export async function mount(root, { signal }) {
   const found = await get("/api/insights", { signal });
-  root.append(
-    h("header", { class: "lead" }, h("h1", {}, "Insights"), h("p", {}, "What your audience rewarded, and how well the panel saw it coming.")),
+  clear(root,
+    h("header", { class: "lead" }, h("h1", {}, "Insights"),
+      h("p", {}, "What your audience rewarded, and how well the panel saw it coming.")),
     panel(found),
-    found.top_patterns.length > 0 && patterns("Patterns", "Engagement per view against your usual; shrunk toward it where few were posted.", found.top_patterns),
-    found.hook_types.length > 0 && patterns("Hooks", "The same by how a script opens.", found.hook_types),
-    found.top_patterns.length > 0 && h("p", { class: "hint" }, "Association, never cause. The line is a 95 % interval: where it crosses 1 ×, nothing is shown yet."),
+    found.top_patterns.length > 0 && [
+      lifts("Patterns", "Engagement per view against your usual; shrunk toward it where few were posted.", found.top_patterns),
+      lifts("Hooks", "The same by how a script opens.", found.hook_types),
+      h("p", { class: "hint" }, "Association, never cause. The line is a 95 % interval: where it crosses 1 ×, nothing is shown yet."),
+    ],
     h("p", {}, h("a", { href: "#/runs" }, "Report a post"), " on the results page of its run."),
   );
 }
@@ -20,10 +23,12 @@ function panel({ prediction_accuracy: share, interval, n, pairs, note, method, t
   return h("section", { class: "card panel" },
     h("div", {},
       h("h2", {}, share === null ? "Too early to say" : "The panel"),
-      share === null ? null : h("p", { class: "price" }, percent(share), h("small", {}, ` ${percent(interval[0])} to ${percent(interval[1])}`)),
+      share !== null && h("p", { class: "price" }, percent(share),
+        h("small", {}, ` ${percent(interval[0])} to ${percent(interval[1])}`)),
       h("p", {}, note),
-      h("p", { class: "hint" }, `${count(total, "post")} reported${n ? `, ${count(n, "script")} compared in ${count(pairs, "pair")}` : ""}.`)),
-    share === null ? null : gauge(share, interval),
+      h("p", { class: "hint" }, `${count(total, "post")} reported`,
+        n > 0 && `, ${count(n, "script")} compared in ${count(pairs, "pair")}`, ".")),
+    share !== null && gauge(share, interval),
     h("details", { class: "fold" }, h("summary", {}, "How this is counted"), h("p", {}, method)));
 }
 
@@ -31,7 +36,8 @@ function panel({ prediction_accuracy: share, interval, n, pairs, note, method, t
 function gauge(share, [low, high]) {
   const x = (value) => `${4 + 92 * value}%`;
   return h("figure", { class: "gauge" },
-    svg("svg", { role: "img", "aria-label": `${percent(share)}, interval ${percent(low)} to ${percent(high)}, a coin has 50 %`, height: 64, width: "100%" },
+    svg("svg", { role: "img", "aria-label": `${percent(share)}, between ${percent(low)} and ${percent(high)}; a coin has 50 %`,
+      height: 64, width: "100%" },
       svg("line", { class: "axis", x1: x(0), x2: x(1), y1: 28, y2: 28 }),
       svg("line", { class: "coin", x1: x(0.5), x2: x(0.5), y1: 8, y2: 48 }),
       svg("line", { class: "range", x1: x(low), x2: x(high), y1: 28, y2: 28 }),
@@ -40,7 +46,7 @@ function gauge(share, [low, high]) {
         svg("text", { x: x(at), y: 62, "text-anchor": at === 0 ? "start" : at === 1 ? "end" : "middle" }, label))));
 }
 
-function patterns(title, lead, rows) {
+function lifts(title, lead, rows) {
   const far = Math.max(1.5, ...rows.flatMap(({ interval: [low, high] }) => [high, 1 / low]));
   const x = (lift) => `${50 + 48 * Math.log(Math.min(far, Math.max(1 / far, lift))) / Math.log(far)}%`;
   return h("section", { class: "card" }, h("h2", {}, title), h("p", { class: "hint" }, lead),

@@ -7,7 +7,8 @@ import { scriptText } from "../parts/script.js";
 import { filming } from "../parts/filming.js";
 import { audience, readVoters } from "../parts/audience.js";
 import { postForm } from "../parts/posts.js";
-import { count, money, seconds } from "../parts/words.js";
+import { duration, usd } from "../format.js";
+import { count, spaced } from "../parts/words.js";
 
 export async function mount(root, { params: { id }, signal }) {
   const run = await get(`/api/runs/${id}`, { signal });
@@ -31,11 +32,12 @@ export async function mount(root, { params: { id }, signal }) {
     const script = written.get(scriptId), final = finals.get(scriptId);
     table.mark(scriptId);
     clear(detail,
-      h("header", {}, h("div", { class: "row" }, h("p", { class: "hint" }, `${final ? "To film" : "Below the cut"} · rank ${row.rank} of ${rows.length}`),
+      h("header", {}, h("div", { class: "row" },
+        h("p", { class: "hint" }, `${final ? "To film" : "Below the cut"} · rank ${row.rank} of ${rows.length}`),
         step(row.rank - 2, "Previous", "‹"), step(row.rank, "Next", "›")),
         h("h2", { id: "chosen", class: "spoken" }, final?.hook ?? script.hook),
-        h("p", { class: "tags" }, script.pattern_used.split(/[·,|/]/).map((part) => h("span", { class: "chip" }, part.replaceAll("_", " ").trim())),
-          h("span", { class: "chip" }, seconds(script.estimated_duration)))),
+        h("p", { class: "tags" }, script.pattern_used.split(",").map((part) => h("span", { class: "chip" }, spaced(part.trim()))),
+          h("span", { class: "chip" }, duration(1000 * script.estimated_duration)))),
       scriptText(script, final),
       final && filming(id, final, providers.video, signal),
       audience(row, result.ranking, voters, signal),
@@ -56,15 +58,17 @@ function head(id, result, status) {
   const file = (name) => `/api/runs/${id}/files/${name}`;
   const { ballots, spoiled } = result.ranking;
   const facts = [count(result.results.length, "script"), `${count(ballots, "ballot")} counted`, spoiled && `${spoiled} spoiled`,
-    count(result.calls.total, "call"), money(result.cost.usd), seconds(result.timing.pipeline_s)].filter(Boolean);
+    count(result.calls.total, "call"), usd(result.cost.usd), duration(1000 * result.timing.pipeline_s)];
+  const notices = [status !== "completed" && `This run was ${status}; what there was is ranked.`,
+    result.partial && result.stopped_by && `Stopped early: ${result.stopped_by}.`, ...result.notices, ...result.warnings];
   return h("header", { class: "page-head" },
-    h("div", {}, h("h1", {}, result.results.length ? "Scripts to film" : "Scripts, ranked"), h("p", {}, facts.join(" · "))),
+    h("div", {}, h("h1", {}, result.results.length ? "Scripts to film" : "Scripts, ranked"),
+      h("p", {}, facts.filter(Boolean).join(" · "))),
     h("div", { class: "actions" },
       h("a", { class: "btn btn-primary", href: file("run.zip"), download: `flair-${id.slice(0, 8)}.zip` }, "Download all (ZIP)"),
       h("a", { class: "btn", href: file("report.html"), target: "_blank", rel: "noopener" }, "Report"),
       h("a", { class: "btn", href: `#/runs/${id}` }, "The run")),
-    h("ul", { class: "note notices" }, [status !== "completed" && `This run was ${status}; what there was is ranked.`, result.partial && result.stopped_by && `Stopped early: ${result.stopped_by}.`,
-      ...result.notices, ...result.warnings].filter(Boolean).map((text) => h("li", {}, text))));
+    h("ul", { class: "note notices" }, notices.filter(Boolean).map((text) => h("li", {}, text))));
 }
 
 const unfinished = (id, status, error) => h("section", { class: "card empty" },

@@ -12,7 +12,8 @@ export async function readVoters(runId, signal) {
     const answer = await fetch(path, { signal });
     return answer.ok ? answer.text() : "";
   };
-  const [ballots, log] = await Promise.all([read(`/api/runs/${runId}/files/ballots.jsonl`), read(`/api/pipeline/status/${runId}?cursor=0`)]);
+  const paths = [`/api/runs/${runId}/files/ballots.jsonl`, `/api/pipeline/status/${runId}?cursor=0`];
+  const [ballots, log] = await Promise.all(paths.map(read));
   const people = new Map();
   for (const line of log.split("\n")) {
     if (!line.startsWith("data:") || !line.includes("s4_task_started")) continue;
@@ -60,10 +61,13 @@ function lists(voters, scriptId) {
   const at = (voter) => voter.top.indexOf(scriptId);
   const loved = voters.filter((voter) => at(voter) >= 0).sort((a, b) => at(a) - at(b));
   const passed = voters.filter((voter) => at(voter) < 0);
-  const list = (title, some, open) => some.length > 0 && h("details", { class: "fold", open }, h("summary", {}, title, h("small", {}, ` ${some.length}`)),
-    h("ul", { class: "voters", tabindex: "0", "aria-label": title }, some.slice(0, SHOWN).map((voter) => h("li", {},
-      h("b", {}, voter.name ?? voter.persona_id), h("span", { class: "hint" }, [voter.age, voter.occupation, voter.location].filter(Boolean).join(", ")),
-      at(voter) >= 0 && h("span", { class: "chip on" }, `no. ${at(voter) + 1}`), voter.reaction && h("p", { class: "said" }, voter.reaction)))),
+  const line = (voter) => h("li", {}, h("b", {}, voter.name ?? voter.persona_id),
+    h("span", { class: "hint" }, [voter.age, voter.occupation, voter.location].filter(Boolean).join(", ")),
+    at(voter) >= 0 && h("span", { class: "chip on" }, `no. ${at(voter) + 1}`),
+    voter.reaction && h("p", { class: "said" }, voter.reaction));
+  const list = (title, some, open) => some.length > 0 && h("details", { class: "fold", open },
+    h("summary", {}, title, h("small", {}, ` ${some.length}`)),
+    h("ul", { class: "voters", tabindex: "0", "aria-label": title }, some.slice(0, SHOWN).map(line)),
     some.length > SHOWN && h("p", { class: "hint" }, `And ${some.length - SHOWN} more: see ballots.jsonl in the ZIP.`));
   return [list("Ranked it", loved, true), list("Left it off their ballot", passed, false)];
 }

@@ -2,7 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { get, post, remembered } from "../api.js";
-import { copy, seconds } from "./words.js";
+import { copyButton } from "./script.js";
 
 const LOOK_MS = 1500; // between two looks at a video that is being made
 
@@ -19,25 +19,25 @@ export function filming(runId, final, providers, signal) {
   const file = (kind) => `/api/runs/${runId}/files/scripts/${stem}.${kind}`;
   const link = (kind, label, more) => h("a", { class: "btn btn-small", href: file(kind), ...more }, label);
   const save = (kind, label) => link(kind, label, { download: `${stem}.${kind}` });
-  const done = h("span", { class: "hint", role: "status" });
   return h("section", { class: "card" }, h("h3", {}, "Film it"),
     h("div", { class: "row" }, link("teleprompter.html", "Teleprompter", { target: "_blank", rel: "noopener" }),
       save("srt", "Subtitles (SRT)"), save("shots.csv", "Shot list (CSV)")),
-    final.shots.length > 0 && h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Shots" }, h("table", { class: "shots" },
-      h("thead", {}, h("tr", {}, ["Time", "The camera sees", "On screen"].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, final.shots.map((shot) => h("tr", {}, h("td", { class: "num" }, `${shot.start_s}–${seconds(shot.end_s)}`),
-        h("td", {}, shot.visual), h("td", {}, shot.on_screen_text)))))),
-    final.video_prompt && h("div", { class: "prompt-box" }, h("header", {}, h("h4", {}, "Video prompt"), h("div", { class: "row" }, done,
-      h("button", { type: "button", class: "btn btn-small", onclick: async () => {
-        done.textContent = await copy(final.video_prompt) ? "Copied." : "Select the text to copy it.";
-      } }, "Copy"))), h("p", {}, final.video_prompt)),
+    final.shots.length > 0 && shotList(final.shots),
+    final.video_prompt && h("div", { class: "prompt-box" },
+      h("header", {}, h("h4", {}, "Video prompt"), copyButton(final.video_prompt)), h("p", {}, final.video_prompt)),
     providers.length > 0 && video(runId, final.script_id, providers, signal));
 }
+
+const shotList = (shots) => h("table", { class: "shots" },
+  h("thead", {}, h("tr", {}, ["Time", "The camera sees", "On screen"].map((name) => h("th", { scope: "col" }, name)))),
+  h("tbody", {}, shots.map((shot) => h("tr", {}, h("td", { class: "num" }, `${shot.start_s}–${shot.end_s} s`),
+    h("td", {}, shot.visual), h("td", {}, shot.on_screen_text)))));
 
 // Orders a video and shows it. One that was ordered from this browser is found again.
 function video(runId, scriptId, providers, signal) {
   const key = `video:${runId}:${scriptId}`;
-  const choice = h("select", { "aria-label": "Video by", class: "small-select" }, providers.map((name) => h("option", { value: name }, name)));
+  const choice = h("select", { "aria-label": "Video by", class: "small-select" },
+    providers.map((name) => h("option", { value: name }, name)));
   const button = h("button", { type: "button", class: "btn", onclick: order }, "Make a video");
   const shown = h("div", { role: "status" });
   const say = (text, bad) => clear(shown, h("p", { class: bad ? "fault" : "busy" }, text));
@@ -45,7 +45,8 @@ function video(runId, scriptId, providers, signal) {
   async function order() {
     button.disabled = true;
     try {
-      const { job_id } = await post("/api/video/generate", { run_id: runId, script_id: scriptId, video_model: choice.value });
+      const order = { run_id: runId, script_id: scriptId, video_model: choice.value };
+      const { job_id } = await post("/api/video/generate", order);
       remembered(key, job_id);
       await follow(job_id);
     } catch (problem) {

@@ -7,7 +7,8 @@ import { count, percent } from "./words.js";
 
 const whole = { kind: "number", min: 0, step: 1, required: true };
 const FIELDS = [
-  { name: "platform", label: "Platform", kind: "select", options: [["tiktok", "TikTok"], ["instagram", "Instagram"], ["youtube", "YouTube"], ["other", "Other"]] },
+  { name: "platform", label: "Platform", kind: "select",
+    options: [["tiktok", "TikTok"], ["instagram", "Instagram"], ["youtube", "YouTube"], ["other", "Other"]] },
   { name: "post_url", label: "Link to the post", kind: "url", required: true, placeholder: "https://" },
   { name: "views", label: "Views", ...whole }, { name: "likes", label: "Likes", ...whole },
   { name: "comments", label: "Comments", ...whole }, { name: "shares", label: "Shares", ...whole },
@@ -22,8 +23,8 @@ export function postForm(runId, scriptId, known, signal) {
   const rows = h("ul", { class: "posts" });
   const button = h("button", { type: "submit", class: "btn" }, "Save");
   const draw = () => clear(rows, known.filter((one) => one.script_id === scriptId).map((one) => h("li", {},
-    h("a", { href: one.post_url, target: "_blank", rel: "noopener noreferrer" }, one.platform), ` ${count(one.views, "view")}, ${count(one.likes, "like")}`,
-    one.completion_rate === null ? null : `, ${percent(one.completion_rate)} to the end`,
+    h("a", { href: one.post_url, target: "_blank", rel: "noopener noreferrer" }, one.platform),
+    ` ${count(one.views, "view")}, ${count(one.likes, "like")}`, one.completion_rate === null ? null : `, ${percent(one.completion_rate)} to the end`,
     h("button", { type: "button", class: "btn btn-small", onclick: () => fill(one) }, "Correct"))));
   const fill = (one) => {
     form.open = true;
@@ -35,12 +36,13 @@ export function postForm(runId, scriptId, known, signal) {
     event.preventDefault();
     const body = Object.fromEntries(fields.map(({ name, get }) => [name, get()]));
     if (body.completion_rate !== null) body.completion_rate /= 100;
+    const sent = { run_id: runId, script_id: scriptId, ...body };
     button.disabled = true;
     try {
-      await post("/api/performance", { run_id: runId, script_id: scriptId, ...body });
+      await post("/api/performance", sent);
       if (signal.aborted) return;
-      const same = (one) => one.script_id === scriptId && one.platform === body.platform && one.post_url === body.post_url;
-      known.splice(0, known.length, ...known.filter((one) => !same(one)), { script_id: scriptId, ...body });
+      const same = (one) => ["script_id", "platform", "post_url"].every((name) => one[name] === sent[name]);
+      known.splice(0, known.length, ...known.filter((one) => !same(one)), sent);
       showFaults(fields, null);
       clear(said, h("p", { class: "note ok" }, "Saved. From ten posts on, insights and your next runs learn from them."));
       draw();
@@ -55,6 +57,7 @@ export function postForm(runId, scriptId, known, signal) {
   }
   draw();
   const form = h("details", { class: "fold" }, h("summary", {}, "Report a post"),
-    h("form", { novalidate: true, onsubmit: send }, h("div", { class: "two" }, fields.map(({ el }) => el)), h("div", { class: "row" }, button)));
+    h("form", { novalidate: true, onsubmit: send }, h("div", { class: "two" }, fields.map(({ el }) => el)),
+      h("div", { class: "row" }, button)));
   return h("section", { class: "card" }, h("h3", {}, "How it did"), rows, form, said);
 }

@@ -61,7 +61,8 @@ function checked(given) {
   for (const { name, kind } of [...ESSENTIAL, ...MORE]) {
     const value = profile[name];
     if (value === undefined || value === null) continue;
-    const fits = kind === "list" ? Array.isArray(value) && value.every((item) => typeof item === "string") : typeof value === "string";
+    const items = kind === "list" ? value : [value];
+    const fits = Array.isArray(items) && items.every((item) => typeof item === "string");
     if (!fits) throw new Error(`${name} has to be ${kind === "list" ? "a list of texts" : "a text"}`);
   }
   return profile;

@@ -11,27 +11,30 @@ export function rankingTable({ ranking, requested, results }, pick) {
   const open = sure ? rows.filter(({ rank_low, rank_high }) => rank_low <= keep && rank_high > keep) : [];
   const most = Math.max(...rows.map((row) => row.score)) || 1;
   const buttons = new Map();
+  const away = (row) => row.rank > keep && !open.includes(row);
   const line = (row) => {
-    const away = row.rank > keep && !open.includes(row);
     const button = h("button", { type: "button", class: "hook", onclick: () => pick(row.script_id, true) }, row.hook);
     buttons.set(row.script_id, button);
-    return h("tr", { class: [row.rank === keep && "cut", row.rank > keep && "below", away && "away"].filter(Boolean).join(" ") },
+    return h("tr", { class: `${row.rank === keep ? "cut" : row.rank > keep ? "below" : ""} ${away(row) ? "away" : ""}` },
       h("td", { class: "place" }, row.rank), h("th", { scope: "row" }, button),
       h("td", { class: "plot" }, sure ? range(row, rows.length, keep) : bar(row.score / most),
         h("span", { class: "unseen" }, sure ? said(row) : null)),
       h("td", { class: "num" }, sure ? chance(row.p_top) : row.score));
   };
-  const more = rows.length > keep + open.length && h("button", { type: "button", class: "btn btn-small", "aria-expanded": "false", onclick: () => {
+  const unfold = () => {
     const all = el.classList.toggle("all");
     more.setAttribute("aria-expanded", String(all));
     more.textContent = all ? "Show fewer" : `Show all ${rows.length}`;
-  } }, `Show all ${rows.length}`);
+  };
+  const more = h("button", { type: "button", class: "btn btn-small", "aria-expanded": "false", onclick: unfold,
+    hidden: !rows.some(away) }, `Show all ${rows.length}`);
   const el = h("div", { class: "ranked" },
     h("h2", { id: "ranked" }, "Ranking"),
     h("p", { class: "hint" }, sure
       ? "The dot is the rank; the line, the ranks that another panel of the same kind could have given (95 %)."
       : "Points from the ballots."),
-    open.length > 0 && h("p", { class: "note warn" }, `The cut after rank ${keep} is not resolved: ${open.length} scripts could fall on either side of it.`),
+    open.length > 0 && h("p", { class: "note warn" },
+      `The cut after rank ${keep} is not resolved: ${open.length} scripts could fall on either side of it.`),
     h("table", { class: "ranking" },
       h("thead", {}, h("tr", {}, ["#", "Script", sure ? "Ranks" : "", sure ? `In top ${keep}` : "Points"].map((name) =>
         name ? h("th", { scope: "col" }, name) : h("td", {})))),

@@ -1,7 +1,8 @@
 // The videos to learn from: the samples, or files and folders that are sent and reported on.
 import { h, clear, announce } from "../dom.js";
 import { upload } from "../api.js";
-import { count, seconds } from "./words.js";
+import { duration } from "../format.js";
+import { count } from "./words.js";
 
 // Chooses the video set. `changed({video_set_id, name, usable} | null)` is called when it is another one.
 export function videoChooser(changed, signal) {
@@ -20,8 +21,8 @@ export function videoChooser(changed, signal) {
   }
   zone.addEventListener("drop", async (event) => take(await dropped(event.dataTransfer)));
   const own = h("div", { hidden: true }, zone, report);
-  const choices = [["samples", "Sample library", "100 synthetic transcripts, ready to go"], ["own", "Your videos", "What did well in your corner of the feed"]]
-    .map(([value, label, hint]) => h("label", { class: "choice" },
+  const choices = [["samples", "Sample library", "100 synthetic transcripts, ready to go"],
+    ["own", "Your videos", "What did well in your corner of the feed"]].map(([value, label, hint]) => h("label", { class: "choice" },
       h("input", { type: "radio", name: "videos", value, onchange: () => pick(value) }),
       h("span", {}, h("strong", {}, label), h("small", {}, hint))));
   const pick = (value) => {
@@ -57,8 +58,8 @@ export function videoChooser(changed, signal) {
 }
 
 function reportOf(name, what) {
-  const facts = [[`${what.usable} of ${what.found}`, "can be used"], [seconds(what.durations_s.median), "median length"],
-    [what.words.median ?? "–", "words, median"], [what.engagement.known, "with numbers"]];
+  const length = what.durations_s.known ? duration(1000 * what.durations_s.median) : "–";
+  const facts = [[`${what.usable} of ${what.found}`, "can be used"], [length, "median length"], [what.words.median ?? "–", "words, median"], [what.engagement.known, "with numbers"]];
   const list = (title, rows) => rows.length && h("details", { class: "fold" }, h("summary", {}, title),
     h("ul", { class: "plain" }, ...rows.slice(0, 200).map(([where, why]) => h("li", {}, h("b", {}, where), ` ${why}`))));
   return [h("p", {}, h("strong", {}, name)),

@@ -5,18 +5,6 @@ export const spaced = (name) => String(name ?? "").replaceAll("_", " ");
 export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const percent = (share) => share == null ? "–" : `${Math.round(share * 100)} %`;
 
-export function seconds(s) {
-  if (s == null) return "–";
-  if (s < 0.05) return "a moment";
-  if (s < 60) return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
-  return s < 3600 ? `${Math.floor(s / 60)} min ${Math.round(s % 60)} s` : `${(s / 3600).toFixed(1)} h`;
-}
-
-export function money(usd) {
-  if (usd == null) return "–";
-  return `$${usd === 0 || usd >= 0.01 ? usd.toFixed(2) : usd.toPrecision(1)}`;
-}
-
 // [same, removed, added] runs that turn `a` into `b`, word by word: the longest common subsequence.
 export function difference(a, b) {
   const from = a.match(/\S+|\s+/g) ?? [], to = b.match(/\S+|\s+/g) ?? [];
