@@ -24,8 +24,8 @@ from tests.serve_app.conftest import api, hosts, quiet_api, serve_api, started  
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 SESSION = "a-browser"
 """What every page of these tests remembers as its session."""
-EXPECTED = ("Failed to load resource", "stylesheet MIME type")
-"""Answers that are errors, which Chromium notes by itself."""
+EXPECTED = ("Failed to load resource", "stylesheet MIME type", "TrustedHTML")
+"""What Chromium notes by itself: answers that are errors, and HTML that it refused, which is an exception as well."""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -34,26 +34,28 @@ class Model(OfflineProvider):
 
     def __init__(self) -> None:
         super().__init__()
-        self._held: dict[StageName, int] = {}
-        self._let = asyncio.Event()
+        self._left: dict[StageName, int] = {}
+        self._gates: dict[StageName, asyncio.Event] = {}
         self.fails: dict[StageName, ProviderError] = {}
 
     def hold(self, stage: StageName, after: int) -> None:
         """After so many answers the stage's calls wait."""
-        self._held[stage] = after
-        self._let.clear()
+        self._left[stage] = after
+        self._gates[stage] = asyncio.Event()
 
     def let(self) -> None:
-        self._held.clear()
-        self._let.set()
+        """Nothing waits any more, until it is told to again."""
+        self._left.clear()
+        for gate in self._gates.values():
+            gate.set()
 
     async def complete(self, request: ChatRequest, timeout_s: float) -> Completion:
         if error := self.fails.get(request.stage):
             raise error
-        if (left := self._held.get(request.stage)) is not None:
-            self._held[request.stage] = left - 1
+        if (left := self._left.get(request.stage)) is not None:
+            self._left[request.stage] = left - 1
             if left <= 0:
-                await self._let.wait()
+                await self._gates[request.stage].wait()
         return await super().complete(request, timeout_s)
 
 
@@ -92,7 +94,7 @@ async def opened(chromium: Browser) -> AsyncIterator[Open]:
         context = await chromium.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce"} | how)
         context.set_default_timeout(20_000)
         contexts.append(context)
-        await context.add_init_script(f"localStorage.setItem('flair:session', '{session}')")
+        await context.add_init_script(f"try {{ localStorage.setItem('flair:session', '{session}') }} catch {{}}")
         page = await context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: said.type == "error" and complaints.append(said.text))

@@ -54,8 +54,8 @@ async def test_a_run_from_the_first_video_to_the_last_script(
     await expect(page.locator(".step").first).to_contain_text("5 / 12")
     await page.locator('#tiles [data-state="done"]').first.hover()
     await expect(page.get_by_role("tooltip")).to_contain_text("hook")
+    model.let()
     model.hold(StageName.S4, after=3)
-    model._let.set()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Viewers are voting")
     await expect(page.locator("#voters .place")).to_have_count(15)
     assert await page.locator(".board > li").count() == 6
@@ -85,8 +85,8 @@ async def test_who_reloads_or_comes_late_sees_the_same(
     run_id = await started(api, SESSION)
     first = await watch(run_id)
     await state_of(first, await come_to_rest(store, run_id, "s1_progress", 2))
+    model.let()
     model.hold(StageName.S4, after=3)
-    model._let.set()
     at = await come_to_rest(store, run_id, "vote_cast", 3)
     seen = await state_of(first, at)
     assert seen["stages"]["S4_MAP"]["completed"] == 3
@@ -127,20 +127,6 @@ async def test_a_server_that_goes_away_and_comes_back(
         other = await opened(f"http://127.0.0.1:{port}/#/runs/{run_id}")
         assert await state_of(other, end) == seen
         await expect(page.get_by_role("heading", level=1)).to_have_text("Your scripts are ready")
-
-
-async def test_a_lost_connection(
-    api: httpx2.AsyncClient, watch: Watch, model: Model, store: RedisRunStore, started: Started
-) -> None:
-    run_id, at = await held_at_the_third_vote(api, model, store, started)
-    page = await watch(run_id)
-    await state_of(page, at)
-    await page.context.set_offline(True)
-    await expect(page.locator(".hero .chip")).to_have_text("Reconnecting …")
-    model.let()
-    end = await come_to_rest(store, run_id, "pipeline_complete")
-    await page.context.set_offline(False)
-    assert (await state_of(page, end))["status"] == "completed"
 
 
 async def test_a_run_that_fails_and_is_resumed(

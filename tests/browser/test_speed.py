@@ -110,7 +110,7 @@ async def test_a_page_is_light_and_seen_at_once(quiet_api: httpx2.AsyncClient, o
     sizes: dict[str, int] = {}
     page = await opened("about:blank")
     sent: list[Request] = []
-    page.on("requestfinished", sent.append)
+    page.on("requestfinished", lambda request: sent.append(request))  # noqa: PLW0108  # it must be a function of Python
     await page.goto(f"{quiet_api.base_url}/{address}")
     await page.locator("h1").first.wait_for()
     for request in sent:

@@ -16,7 +16,7 @@ const SILENT_MS = 40_000; // a heartbeat comes every 25 s
 const LET_GO_MS = 20_000;
 const MOST_MS = 10_000;
 
-// Calls `onMessage` with each message, `onLink` with "live", "lost", "over" or "gone". Ends with the signal.
+// Calls `onMessage` with each message, as text or parsed, `onLink` with "live", "lost", "over" or "gone". Ends with the signal.
 // Returns `again()`, which looks whether there is more: after a resume.
 export function follow(runId, { signal, onMessage, onLink }) {
   let source = null;
@@ -52,7 +52,7 @@ export function follow(runId, { signal, onMessage, onLink }) {
     cursor = event.lastEventId || cursor;
     failures = 0;
     if (event.type !== "heartbeat") ended = ENDS.includes(event.type);
-    onMessage(JSON.parse(event.data));
+    onMessage(event.data); // parsed when its turn comes: they may be thousands
     watchdog();
   }
 

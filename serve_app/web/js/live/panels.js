@@ -1,5 +1,6 @@
 // The parts of a live run. Each panel is made once and has `render(state, before, now)`, which touches only what has
-// changed: items are compared by identity, because a state that has changed has new ones.
+// changed: items are compared by identity, because a state that has changed has new ones. It answers false where it
+// wants to be asked again for the rest.
 
 import { h, roving, set, text } from "../dom.js";
 import { duration } from "../format.js";
@@ -13,16 +14,21 @@ const HOOKS = ["question", "shock", "story", "direct_address"];
 const DENSE = 150; // more tiles than these have no words
 const NARROW = 40; // more columns than these have no numbers
 
-// Nodes for items in order: made at first sight, updated when the item is another object.
+// Nodes for items in order: made at first sight, updated when the item is another object; so many a frame, because a
+// page that comes late gets a thousand at once. `show` says whether all are shown.
+const AT_ONCE = 100;
 function keyed(list, make, update) {
   const seen = [];
+  const nodes = [];
   const show = (items) => {
-    items.forEach((item, i) => {
-      if (seen[i] === item) return;
-      if (i >= list.children.length) list.append(make(item, i));
-      update(list.children[i], item);
-      seen[i] = item;
-    });
+    const changed = [];
+    for (let i = 0; i < items.length && changed.length <= AT_ONCE; i++) if (seen[i] !== items[i]) changed.push(i);
+    for (const i of changed.slice(0, AT_ONCE)) {
+      if (!nodes[i]) list.append((nodes[i] = make(items[i], i)));
+      update(nodes[i], items[i]);
+      seen[i] = items[i];
+    }
+    return changed.length <= AT_ONCE;
   };
   show.again = () => { seen.length = 0; };
   return show;
@@ -67,6 +73,7 @@ export function videos(signal) {
   const legend = h("ul", { class: "legend" });
   const { el, count } = panel("videos", "What your videos open with", null, grid, legend);
   let shown = [];
+  let whole = true;
   const rest = roving(grid);
   const show = keyed(grid,
     (video, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i: String(i) } })),
@@ -81,10 +88,10 @@ export function videos(signal) {
   const bars = new Map();
   function render(state, before) {
     el.hidden = state.videos.length === 0 && state.stages.S1_MAP.status === "pending";
-    if (state.videos === before?.videos) return;
+    if (state.videos === before?.videos && whole) return whole;
     shown = state.videos;
     grid.dataset.dense = String(Math.max(shown.length, state.stages.S1_MAP.total) > DENSE);
-    show(shown);
+    whole = show(shown);
     rest();
     refresh();
     const of = (key) => shown.filter((video) => (key === "skipped" ? video.state === key : video.state === "done" && (HOOKS.includes(video.hook) ? video.hook : "other") === key)).length;
@@ -103,6 +110,7 @@ export function videos(signal) {
       row.bar.style.setProperty("inline-size", `${(100 * n) / Math.max(1, done)}%`);
     }
     text(count, `${done.toLocaleString("en")} of ${Math.max(shown.length, state.stages.S1_MAP.total).toLocaleString("en")}`);
+    return whole;
   }
   return { el, render };
 }
@@ -136,6 +144,7 @@ export function patterns() {
 export function scripts() {
   const list = h("ol", { class: "scripts" });
   const { el, count } = panel("drafts", "Scripts", null, list);
+  let whole = true;
   const show = keyed(list,
     (script) => h("li", {}, h("p", { class: "small soft" }, `${script.id} `, h("span", {})), h("p", { class: "spoken" })),
     (li, script) => {
@@ -145,9 +154,10 @@ export function scripts() {
     });
   function render(state, before) {
     el.hidden = state.scripts.length === 0;
-    if (state.scripts === before?.scripts) return;
-    show(state.scripts);
+    if (state.scripts === before?.scripts && whole) return whole;
+    whole = show(state.scripts);
     text(count, `${state.scripts.filter((script) => script.state === "done").length} of ${Math.max(state.scripts.length, state.stages.S3_SEQUENTIAL.total)}`);
+    return whole;
   }
   return { el, render };
 }
@@ -162,6 +172,7 @@ export function votes(signal) {
   let shown = [];
   let columns = new Map();
   let hooks = new Map();
+  let whole = true;
   const rest = roving(rows);
   const show = keyed(rows,
     (persona, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i: String(i) } }, h("span", { class: "who" }), h("span", { class: "cells" }))),
@@ -189,12 +200,13 @@ export function votes(signal) {
   function render(state, before) {
     el.hidden = state.personas.length === 0;
     const other = state.scripts !== before?.scripts && setColumns(state);
-    if (state.personas === before?.personas && !other) return;
+    if (state.personas === before?.personas && !other && whole) return whole;
     shown = state.personas;
-    show(shown);
+    whole = show(shown);
     rest();
     refresh();
     text(count, `${shown.filter((persona) => persona.state === "done").length} of ${Math.max(shown.length, state.stages.S4_MAP.total)}`);
+    return whole;
   }
   const light = (id) => {
     matrix.style.setProperty("--lit", String(columns.get(id) ?? -1));
@@ -254,8 +266,9 @@ export function board(light) {
 }
 
 export function log() {
-  const list = h("ol", { class: "log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Activity" });
-  const { el } = panel("activity", "Activity", null, list);
+  const list = h("ol", {});
+  const { el } = panel("activity", "Activity", null,
+    h("div", { class: "log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Activity" }, list));
   let last = null;
   function render(state) {
     el.hidden = state.log.length === 0;

@@ -1,4 +1,5 @@
-// A run as it goes: `render(state, now)` shows a state; what it shows comes from states alone.
+// A run as it goes: `render(state, now)` shows a state, and answers false where it has not shown all of it yet. What it
+// shows comes from states alone.
 
 import { announce, clear, h, set, text } from "../dom.js";
 import { about, duration, usd } from "../format.js";
@@ -54,12 +55,13 @@ export function createView(root, { id, signal, stop, resume }) {
   let told = "";
 
   function render(state, now) {
-    for (const one of Object.values(panels)) one.render(state, before, now);
+    const whole = Object.values(panels).map((one) => one.render(state, before, now) !== false).every(Boolean);
     text(facts.elapsed.value, duration(elapsedMs(state, now)));
     const eta = etaMs(state, now);
     text(facts.eta.value, eta === null ? "–" : eta < 1500 ? "any moment" : `about ${about(eta)}`);
     if (state !== before) renderRest(state);
     before = state;
+    return whole;
   }
 
   function renderRest(state) {

@@ -10,11 +10,14 @@ const SLICE_MS = 8; // of a frame, for taking in what has come
 const TICK_MS = 500; // clocks go on between events
 const DETAIL_MS = 4_000; // what calls have cost is not in the log
 
+const parsed = (message) => (typeof message === "string" ? JSON.parse(message) : message);
+
 export async function mount(root, { params: { id }, signal }) {
   const detail = await get(`/api/runs/${id}`, { signal });
   const waiting = [{ event: "run", data: detail }];
   let state = initial();
   let frame = 0;
+  let askedAt = "";
 
   const view = createView(root, {
     id, signal,
@@ -31,18 +34,17 @@ export async function mount(root, { params: { id }, signal }) {
   function show() {
     frame = 0;
     const until = performance.now() + SLICE_MS;
-    const stage = current(state);
     let taken = 0;
-    while (taken < waiting.length && performance.now() < until) state = reduce(state, waiting[taken++]);
+    while (taken < waiting.length && performance.now() < until) state = reduce(state, parsed(waiting[taken++]));
     waiting.splice(0, taken);
-    view.render(state, serverNow());
-    root.dataset.event = state.lastId;
-    root.dataset.behind = String(waiting.length);
-    if (waiting.length) frame = requestAnimationFrame(show);
-    else if (stage !== current(state) || isOver(state) !== wasOver) ask();
-    wasOver = isOver(state);
+    const whole = view.render(state, serverNow());
+    if (waiting.length || !whole) frame = requestAnimationFrame(show);
+    else root.dataset.event = state.lastId;
+    const at = `${current(state)} ${isOver(state)}`;
+    if (waiting.length || at === askedAt) return;
+    askedAt = at;
+    ask();
   }
-  let wasOver = isOver(state);
 
   async function ask() {
     try {
