@@ -2,7 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { get, newId, post, remembered } from "../api.js";
-import { field, showFaults } from "../parts/fields.js";
+import { fault, field, hint, showFaults } from "../parts/fields.js";
 import { brief, profileForm } from "../parts/profile.js";
 import { promptPreview } from "../parts/prompts.js";
 import { videoChooser } from "../parts/videos.js";
@@ -38,7 +38,13 @@ export async function mount(root, { signal, go }) {
     hint: "The run stops cleanly before it costs more." }, () => changed());
   const seed = field({ name: "seed", label: "Seed", kind: "number", min: 0, step: 1,
     hint: "Equal seeds draw the same videos, viewers and orders." }, () => changed());
-  const fields = [...profile.fields, ...counts, provider, budget, seed];
+  const rigor = field({ name: "rigor", label: "Panel", kind: "select", options: [["", "Standard"], ["careful", "Careful"]],
+    hint: "Careful asks a third of the viewers twice and hides two scripts that test them." }, () => changed());
+  const voters = field({ name: "voter_model", label: "Voting model", kind: "select",
+    options: [["", "The one that writes"], ...providers.reasoning.map((name) => [name, NAMES[name] ?? name])],
+    hint: "A model likes what it wrote itself: let another one judge." }, () => changed());
+  const extras = [budget, seed, rigor, voters];
+  const fields = [...profile.fields, ...counts, provider, ...extras];
   const sizes = Object.entries(SIZES).map(([name, size]) => h("button", { type: "button", class: "btn", onclick: () => {
     counts.forEach((one, i) => one.set(size[i]));
     changed();
@@ -49,30 +55,30 @@ export async function mount(root, { signal, go }) {
   const price = h("small", {});
   const button = h("button", { type: "submit", class: "btn btn-primary btn-start" }, "Write my scripts", price);
   const form = h("form", { class: "create", novalidate: true, onsubmit: (event) => { event.preventDefault(); start(); } },
-    h("div", { class: "create-main" },
+    h("div", { class: "stack" },
       part(1, "Whose voice?", "Start from an example, then make it yours.", profile.el),
       part(2, "What to learn from", "Structure is learned from these, never words.", videos.el),
       part(3, "How much", "More scripts and viewers take longer and rank more surely.",
         h("div", { class: "row", role: "group", "aria-label": "Size" }, ...sizes),
         h("div", { class: "four" }, ...counts.map(({ el }) => el)),
         h("div", { class: "two" }, provider.el, budget.el),
-        h("details", { class: "fold" }, h("summary", {}, "Advanced"), h("div", { class: "two" }, seed.el))),
+        h("details", { class: "fold" }, h("summary", {}, "Advanced"), h("div", { class: "two" }, rigor.el, voters.el, seed.el))),
       preview.el),
-    h("aside", { class: "card summary", "aria-label": "Your run" },
+    h("aside", { class: "card summary stack", "aria-label": "Your run" },
       h("h2", {}, "Your run"), cost, faults, button,
-      h("p", { class: "hint" }, "Simulated viewers rank the scripts: a pre-screen, never predicted views."),
+      hint("Simulated viewers rank the scripts: a pre-screen, never predicted views."),
       h("button", { type: "button", class: "btn btn-quiet", onclick: reset }, "Start over")));
 
   function order() {
     const body = { creator_profile: profile.get(), reasoning_model: provider.get() };
-    for (const one of [...counts, budget, seed]) if (one.get() !== null) body[one.name] = one.get();
+    for (const one of [...counts, ...extras]) if (one.get() !== null && one.get() !== "") body[one.name] = one.get();
     if (draft.video_set) body.video_set_id = draft.video_set.video_set_id;
     return body;
   }
 
   function changed() {
     startKey = null;
-    Object.assign(draft, order());
+    Object.assign(draft, Object.fromEntries(extras.map(({ name }) => [name, null])), order());
     remembered("draft", JSON.stringify(draft));
     preview.fill({ creator: brief(draft.creator_profile), videos: draft.num_videos, count: draft.num_scripts, length: 5 });
     for (const [i, size] of Object.values(SIZES).entries()) {
@@ -103,8 +109,8 @@ export async function mount(root, { signal, go }) {
   function refuse(problem) {
     const { left, first } = showFaults(fields, problem);
     const lead = first && h("button", { type: "button", class: "linkish", onclick: () => show(first) }, first.el.firstChild.textContent);
-    clear(faults, left.map((text) => h("p", { class: "fault" }, text)),
-      first && h("p", { class: "fault" }, "This needs another look: ", lead));
+    clear(faults, left.map((text) => fault(text)),
+      first && fault("This needs another look: ", lead));
     return first;
   }
 
@@ -134,7 +140,7 @@ export async function mount(root, { signal, go }) {
 
   function put() {
     profile.set(draft.creator_profile, draft.sample);
-    for (const one of [...counts, provider, budget, seed]) one.set(draft[one.name]);
+    for (const one of [...counts, provider, ...extras]) one.set(draft[one.name]);
     videos.set(draft.video_set);
     changed();
   }
@@ -146,9 +152,9 @@ export async function mount(root, { signal, go }) {
 }
 
 function part(number, title, lead, ...content) {
-  return h("section", { class: "card part", "aria-labelledby": `part-${number}` },
+  return h("section", { class: "card part stack", "aria-labelledby": `part-${number}` },
     h("h2", { id: `part-${number}` }, h("span", { class: "step", "aria-hidden": "true" }, number), title),
-    h("p", { class: "hint" }, lead), ...content);
+    hint(lead), ...content);
 }
 
 // Opens what it is folded into, and goes there.
@@ -160,7 +166,7 @@ function show({ el, input }) {
 function fresh(samples, providers) {
   const sizes = Object.fromEntries(COUNTS.map(({ name }, i) => [name, SIZES.Standard[i]]));
   return { ...sizes, sample: samples[0].id, creator_profile: samples[0].profile, reasoning_model: providers.reasoning[0],
-    max_usd: null, seed: null, video_set: null };
+    max_usd: null, seed: null, rigor: null, voter_model: null, video_set: null };
 }
 
 function kept() {
@@ -176,7 +182,7 @@ function estimated({ usd, calls, duration_s, warnings, model }, { sample, video_
     ["Takes about", duration_s < 1 ? "a moment" : about(1000 * duration_s)]];
   const range = usd.low !== usd.high && ` ${dollars(usd.low)} to ${dollars(usd.high)}`;
   return [h("p", { class: "price" }, dollars(usd.expected), h("small", {}, range)),
-  h("dl", {}, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-  sample && h("p", { class: "hint" }, "The voice is an example's: make it yours above."),
+  h("dl", { class: "pairs" }, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+  sample && hint("The voice is an example's: make it yours above."),
   warnings.map((text) => h("p", { class: "note" }, text))];
 }

@@ -2,6 +2,7 @@
 
 import { clear, h, svg } from "../dom.js";
 import { get } from "../api.js";
+import { hint, plot } from "../parts/fields.js";
 import { count, percent, sentence, spaced } from "../parts/words.js";
 
 export async function mount(root, { signal }) {
@@ -13,7 +14,7 @@ export async function mount(root, { signal }) {
     found.top_patterns.length > 0 && [
       lifts("Patterns", "Engagement per view against your usual; shrunk toward it where few were posted.", found.top_patterns),
       lifts("Hooks", "The same by how a script opens.", found.hook_types),
-      h("p", { class: "hint" }, "Association, never cause. The line is a 95 % interval: where it crosses 1 ×, nothing is shown yet."),
+      hint("Association, never cause. The line is a 95 % interval: where it crosses 1 ×, nothing is shown yet."),
     ],
     h("p", {}, h("a", { href: "#/runs" }, "Report a post"), " on the results page of its run."),
   );
@@ -26,7 +27,7 @@ function panel({ prediction_accuracy: share, interval, n, pairs, note, method, t
       share !== null && h("p", { class: "price" }, percent(share),
         h("small", {}, ` ${percent(interval[0])} to ${percent(interval[1])}`)),
       h("p", {}, note),
-      h("p", { class: "hint" }, `${count(total, "post")} reported`,
+      hint(`${count(total, "post")} reported`,
         n > 0 && `, ${count(n, "script")} compared in ${count(pairs, "pair")}`, ".")),
     share !== null && gauge(share, interval),
     h("details", { class: "fold" }, h("summary", {}, "How this is counted"), h("p", {}, method)));
@@ -49,12 +50,12 @@ function gauge(share, [low, high]) {
 function lifts(title, lead, rows) {
   const far = Math.max(1.5, ...rows.flatMap(({ interval: [low, high] }) => [high, 1 / low]));
   const x = (lift) => `${50 + 48 * Math.log(Math.min(far, Math.max(1 / far, lift))) / Math.log(far)}%`;
-  return h("section", { class: "card" }, h("h2", {}, title), h("p", { class: "hint" }, lead),
+  return h("section", { class: "card" }, h("h2", {}, title), hint(lead),
     h("ul", { class: "lifts" }, rows.map(({ pattern, n, engagement_rate, lift, interval: [low, high] }) => h("li", {},
       h("b", {}, sentence(spaced(pattern))),
       h("span", { class: "hint" }, `${count(n, "script")}, ${(100 * engagement_rate).toFixed(1)} % engage`),
       h("span", { class: "num" }, `${lift.toFixed(2)} × `, h("small", {}, `${low.toFixed(2)} to ${high.toFixed(2)}`)),
-      svg("svg", { "aria-hidden": "true", width: "100%", height: 24 },
+      plot(24,
         svg("line", { class: "coin", x1: "50%", x2: "50%", y1: 2, y2: 22 }),
         svg("line", { class: "range", x1: x(low), x2: x(high), y1: 12, y2: 12 }),
         svg("circle", { class: "dot", cx: x(lift), cy: 12, r: 5 }))))));

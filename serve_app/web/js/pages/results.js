@@ -8,6 +8,7 @@ import { filming } from "../parts/filming.js";
 import { audience, readVoters } from "../parts/audience.js";
 import { postForm } from "../parts/posts.js";
 import { duration, usd } from "../format.js";
+import { hint } from "../parts/fields.js";
 import { count, spaced } from "../parts/words.js";
 
 export async function mount(root, { params: { id }, signal }) {
@@ -20,7 +21,7 @@ export async function mount(root, { params: { id }, signal }) {
   const finals = new Map(result.results.map((final) => [final.script_id, final]));
   const written = new Map(result.scripts.map((script) => [script.script_id, script]));
   const voters = readVoters(id, signal);
-  const detail = h("article", { class: "detail", tabindex: "-1", "aria-labelledby": "chosen" });
+  const detail = h("article", { class: "detail stack", tabindex: "-1", "aria-labelledby": "chosen" });
   const table = rankingTable(result, (scriptId, moved) => show(scriptId, moved));
 
   const rows = result.ranking.rows;
@@ -33,7 +34,7 @@ export async function mount(root, { params: { id }, signal }) {
     table.mark(scriptId);
     clear(detail,
       h("header", {}, h("div", { class: "row" },
-        h("p", { class: "hint" }, `${final ? "To film" : "Below the cut"} · rank ${row.rank} of ${rows.length}`),
+        hint(`${final ? "To film" : "Below the cut"} · rank ${row.rank} of ${rows.length}`),
         step(row.rank - 2, "Previous", "‹"), step(row.rank, "Next", "›")),
         h("h2", { id: "chosen", class: "spoken" }, final?.hook ?? script.hook),
         h("p", { class: "tags" }, script.pattern_used.split(",").map((part) => h("span", { class: "chip" }, spaced(part.trim()))),

@@ -1,6 +1,7 @@
 // Who liked a script and who passed: the segments of the panel, and the voters with what they said.
 
 import { clear, h, svg } from "../dom.js";
+import { hint, plot } from "./fields.js";
 import { count, percent, sentence, spaced } from "./words.js";
 
 const SPLIT = 0.6; // polarisation; 1 is all or nothing from each viewer
@@ -29,9 +30,9 @@ export async function readVoters(runId, signal) {
 export function audience(row, ranking, voters, signal) {
   const shown = h("div", {}, h("p", { class: "busy" }, "Reading the ballots…"));
   voters.then((all) => signal.aborted || clear(shown, lists(all, row.script_id)),
-    () => signal.aborted || clear(shown, h("p", { class: "hint" }, "The ballots could not be read.")));
+    () => signal.aborted || clear(shown, hint("The ballots could not be read.")));
   const split = row.polarisation > SPLIT && " It divides the panel.";
-  return h("section", { class: "card" }, h("h3", {}, "The panel"),
+  return h("section", { class: "card stack" }, h("h3", {}, "The panel"),
     h("p", {}, `${count(row.first_choices, "viewer")} of ${ranking.ballots} put it first; it is on ${count(row.mentions, "ballot")}.`, split),
     ranking.evidence && beside(row, ranking.evidence), ranking.evidence && segments(row, ranking), shown);
 }
@@ -51,7 +52,7 @@ function segments({ rank, score }, { ballots, evidence }) {
   return h("table", { class: "segments" }, h("caption", { class: "hint" }, "Mean points by part of the panel, of 5"),
     h("tbody", {}, parts.map((part) => h("tr", {}, h("th", { scope: "row" }, sentence(`${spaced(part.by)}: ${spaced(part.name)}`),
       h("small", {}, ` ${count(part.voters, "viewer")}`)),
-    h("td", { class: "plot" }, svg("svg", { "aria-hidden": "true", width: "100%", height: 16 },
+    h("td", { class: "plot" }, plot(16,
       svg("rect", { class: "bar-fill", width: x(part.mean), height: 8, y: 4, rx: 4 }),
       svg("line", { class: "coin", x1: x(mean), x2: x(mean), y1: 0, y2: 16 }))),
     h("td", { class: "num" }, part.mean.toFixed(1))))));
@@ -68,6 +69,6 @@ function lists(voters, scriptId) {
   const list = (title, some, open) => some.length > 0 && h("details", { class: "fold", open },
     h("summary", {}, title, h("small", {}, ` ${some.length}`)),
     h("ul", { class: "voters", tabindex: "0", "aria-label": title }, some.slice(0, SHOWN).map(line)),
-    some.length > SHOWN && h("p", { class: "hint" }, `And ${some.length - SHOWN} more: see ballots.jsonl in the ZIP.`));
+    some.length > SHOWN && hint(`And ${some.length - SHOWN} more: see ballots.jsonl in the ZIP.`));
   return [list("Ranked it", loved, true), list("Left it off their ballot", passed, false)];
 }

@@ -1,5 +1,12 @@
 // Form controls: a name, a hint, a place for what is wrong. The server checks; here its words reach the right field.
-import { h, clear } from "../dom.js";
+
+import { clear, h, svg } from "../dom.js";
+
+export const hint = (...what) => h("p", { class: "hint" }, what);
+export const fault = (...what) => h("p", { class: "fault" }, what);
+export const alerted = (what) => h("p", { class: "fault", role: "alert" }, what);
+// A drawing beside words that say the same.
+export const plot = (height, ...what) => svg("svg", { "aria-hidden": "true", width: "100%", height }, what);
 
 let made = 0;
 
@@ -9,13 +16,13 @@ export function field({ name, label, hint, kind = "text", options = [], ...attri
   const id = `f${++made}-${name}`;
   const control = kind === "list" ? chips(id, label, changed) : plain(kind, id, options, attributes, changed);
   const note = h("p", { class: "hint", id: `${id}-hint` }, hint ?? "");
-  const fault = h("p", { class: "fault", id: `${id}-fault`, hidden: true });
+  const wrong = h("p", { class: "fault", id: `${id}-fault`, hidden: true });
   control.input.setAttribute("aria-describedby", `${id}-hint ${id}-fault`);
   const el = h("div", { class: `field field-${kind}`, "data-field": name },
-    h("label", { for: id }, label), control.el, hint ? note : h("span", { id: note.id, hidden: true }), fault);
+    h("label", { for: id }, label), control.el, hint ? note : h("span", { id: note.id, hidden: true }), wrong);
   const error = (text) => {
-    fault.textContent = text;
-    fault.hidden = !text;
+    wrong.textContent = text;
+    wrong.hidden = !text;
     if (text) control.input.setAttribute("aria-invalid", "true");
     else control.input.removeAttribute("aria-invalid");
   };

@@ -19,7 +19,7 @@ export function filming(runId, final, providers, signal) {
   const file = (kind) => `/api/runs/${runId}/files/scripts/${stem}.${kind}`;
   const link = (kind, label, more) => h("a", { class: "btn btn-small", href: file(kind), ...more }, label);
   const save = (kind, label) => link(kind, label, { download: `${stem}.${kind}` });
-  return h("section", { class: "card" }, h("h3", {}, "Film it"),
+  return h("section", { class: "card stack" }, h("h3", {}, "Film it"),
     h("div", { class: "row" }, link("teleprompter.html", "Teleprompter", { target: "_blank", rel: "noopener" }),
       save("srt", "Subtitles (SRT)"), save("shots.csv", "Shot list (CSV)")),
     final.shots.length > 0 && shotList(final.shots),
@@ -72,5 +72,5 @@ function video(runId, scriptId, providers, signal) {
 
   const before = remembered(key);
   if (before) follow(before).catch(() => clear(shown));
-  return h("div", { class: "video" }, h("div", { class: "row" }, button, providers.length > 1 && choice), shown);
+  return h("div", { class: "stack" }, h("div", { class: "row" }, button, providers.length > 1 && choice), shown);
 }

@@ -2,7 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { post } from "../api.js";
-import { field, showFaults } from "./fields.js";
+import { fault, field, showFaults } from "./fields.js";
 import { count, percent } from "./words.js";
 
 const whole = { kind: "number", min: 0, step: 1, required: true };
@@ -20,9 +20,9 @@ const FIELDS = [
 export function postForm(runId, scriptId, known, signal) {
   const fields = FIELDS.map((spec) => field(spec));
   const said = h("div", { role: "status" });
-  const rows = h("ul", { class: "posts" });
+  const rows = h("ul", { class: "posts stack" });
   const button = h("button", { type: "submit", class: "btn" }, "Save");
-  const draw = () => clear(rows, known.filter((one) => one.script_id === scriptId).map((one) => h("li", {},
+  const draw = () => clear(rows, known.filter((one) => one.script_id === scriptId).map((one) => h("li", { class: "row" },
     h("a", { href: one.post_url, target: "_blank", rel: "noopener noreferrer" }, one.platform),
     ` ${count(one.views, "view")}, ${count(one.likes, "like")}`, one.completion_rate === null ? null : `, ${percent(one.completion_rate)} to the end`,
     h("button", { type: "button", class: "btn btn-small", onclick: () => fill(one) }, "Correct"))));
@@ -48,7 +48,7 @@ export function postForm(runId, scriptId, known, signal) {
       draw();
     } catch (problem) {
       const { left, first } = showFaults(fields, problem);
-      clear(said, left.map((text) => h("p", { class: "fault" }, text)));
+      clear(said, left.map((text) => fault(text)));
       first?.input.focus();
       announce("It was not saved.");
     } finally {
@@ -57,7 +57,7 @@ export function postForm(runId, scriptId, known, signal) {
   }
   draw();
   const form = h("details", { class: "fold" }, h("summary", {}, "Report a post"),
-    h("form", { novalidate: true, onsubmit: send }, h("div", { class: "two" }, fields.map(({ el }) => el)),
+    h("form", { class: "stack", novalidate: true, onsubmit: send }, h("div", { class: "two" }, fields.map(({ el }) => el)),
       h("div", { class: "row" }, button)));
-  return h("section", { class: "card" }, h("h3", {}, "How it did"), rows, form, said);
+  return h("section", { class: "card stack" }, h("h3", {}, "How it did"), rows, form, said);
 }

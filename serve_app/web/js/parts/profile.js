@@ -25,7 +25,7 @@ export function profileForm(samples, changed) {
   const fields = [...essential, ...more];
   const cards = samples.map((sample) => h("button", { type: "button", class: "sample", "aria-pressed": "false",
     onclick: () => { set(sample.profile, sample.id); changed(sample.id); announce(`${sample.label} is filled in.`); } },
-  h("strong", {}, sample.label), h("span", {}, sample.description)));
+  h("span", {}, h("strong", {}, sample.label), h("small", {}, sample.description))));
   const mark = (id) => samples.forEach((sample, i) => cards[i].setAttribute("aria-pressed", String(sample.id === id)));
   const get = () => Object.fromEntries(fields.map((one) => [one.name, one.get()]));
   const set = (profile, id = null) => { for (const one of fields) one.set(profile[one.name]); mark(id); };
@@ -45,7 +45,7 @@ export function profileForm(samples, changed) {
   }
   const file = h("input", { type: "file", accept: "application/json,.json", class: "hidden-file", id: "profile-file",
     onchange: () => { if (file.files[0]) upload(file.files[0]); file.value = ""; } });
-  const el = h("div", {},
+  const el = h("div", { class: "stack" },
     h("div", { class: "samples", role: "group", "aria-label": "Example profiles" }, ...cards),
     h("div", { class: "two" }, ...essential.map(({ el: one }) => one)),
     h("details", { class: "fold" }, h("summary", {}, "More about you ", h("small", {}, "audience, themes, hooks")),

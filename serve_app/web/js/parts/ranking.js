@@ -1,6 +1,7 @@
 // The ranking as a table: a row per script, with the range of ranks that the votes allow, and where the cut is open.
 
 import { h, svg } from "../dom.js";
+import { hint, plot } from "./fields.js";
 import { percent } from "./words.js";
 
 // `pick(scriptId, byPerson)` is called for the row that is chosen. Without intervals, scores are drawn instead.
@@ -30,7 +31,7 @@ export function rankingTable({ ranking, requested, results }, pick) {
     hidden: !rows.some(away) }, `Show all ${rows.length}`);
   const el = h("div", { class: "ranked" },
     h("h2", { id: "ranked" }, "Ranking"),
-    h("p", { class: "hint" }, sure
+    hint(sure
       ? "The dot is the rank; the line, the ranks that another panel of the same kind could have given (95 %)."
       : "Points from the ballots."),
     open.length > 0 && h("p", { class: "note warn" },
@@ -39,9 +40,23 @@ export function rankingTable({ ranking, requested, results }, pick) {
       h("thead", {}, h("tr", {}, ["#", "Script", sure ? "Ranks" : "", sure ? `In top ${keep}` : "Points"].map((name) =>
         name ? h("th", { scope: "col" }, name) : h("td", {})))),
       h("tbody", {}, rows.map(line))),
-    more, h("p", { class: "hint" }, `Rule: ${ranking.rule}.`));
+    more, sure && readings(ranking.evidence), hint(`Rule: ${ranking.rule}.`));
   const mark = (id) => { for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(key === id)); };
   return { el, mark };
+}
+
+// What was measured of the panel itself; what is past its threshold stands among the notices.
+function readings({ agreement, position, length, reliability }) {
+  const effect = (one) => one && `${one.slope.toFixed(2)} points (${one.low.toFixed(2)} to ${one.high.toFixed(2)})`;
+  const rows = [
+    ["Agreement", agreement && `W ${agreement.kendalls_w.toFixed(2)}, where dice stay under ${agreement.w_by_chance.toFixed(2)}`],
+    ["From first shown to last", effect(position)],
+    ["Ten words more", effect(length)],
+    ["The same first choice, asked again", reliability && percent(reliability.same_first)],
+    ["The deliberately dull script", reliability && `rank ${reliability.dull_rank} of ${reliability.scripts}`],
+  ];
+  return h("details", { class: "fold" }, h("summary", {}, "The panel, measured"), h("dl", { class: "pairs" },
+    rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))));
 }
 
 const said = ({ rank_low: low, rank_high: high }) => low === high ? `rank ${low}` : `ranks ${low} to ${high}`;
@@ -55,5 +70,5 @@ function range({ rank, rank_low: low, rank_high: high }, n, keep) {
     svg("circle", { class: "dot", cx: x(rank), cy: 13, r: 5 }));
 }
 
-const bar = (share) => svg("svg", { "aria-hidden": "true", width: "100%", height: 26 },
+const bar = (share) => plot(26,
   svg("rect", { class: "bar-fill", width: `${Math.max(1, 100 * share)}%`, height: 10, y: 8, rx: 5 }));

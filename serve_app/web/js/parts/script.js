@@ -1,6 +1,7 @@
 // A script as it is spoken, beside how it was first written, with what differs marked.
 
 import { announce, h } from "../dom.js";
+import { hint } from "./fields.js";
 import { copy, difference } from "./words.js";
 
 const whole = ({ hook, body, payoff }) => [hook, body, payoff].join("\n\n");
@@ -18,17 +19,17 @@ export function scriptText(script, final) {
   const version = (title, drop, tag) => h("div", { class: `version ${tag === "ins" ? "mine" : ""}` }, title && h("h4", {}, title),
     h("p", { class: "spoken" }, runs.map(([kind, text]) => kind !== drop && (kind === "=" ? text : h(tag, {}, text)))));
   const both = final?.personalized
-    ? h("div", { class: "versions" }, version("In your voice", "-", "ins"), version("As first written", "+", "del"))
+    ? h("div", { class: "versions stack" }, version("In your voice", "-", "ins"), version("As first written", "+", "del"))
     : version(null, "-", "ins");
   const notes = final?.notes ?? [];
   const changes = h("input", { type: "checkbox", id: "changes", onchange: () => {
-    both.classList.toggle("plain", !changes.checked);
+    both.classList.toggle("unmarked", !changes.checked);
     announce(changes.checked ? "Changes are marked." : "Changes are not marked.");
   } });
   changes.checked = true;
-  return h("section", { class: "card" }, h("header", {}, h("h3", {}, "Script"), h("div", { class: "row" },
+  return h("section", { class: "card stack" }, h("header", {}, h("h3", {}, "Script"), h("div", { class: "row" },
     final?.personalized && h("label", { class: "check", for: "changes" }, changes, "Mark what changed"), copyButton(mine))),
   final && !final.personalized && h("p", { class: "note warn" }, "The original text stands in: it could not be personalised."),
   both, notes.map((text) => h("p", { class: "note warn" }, text)),
-  script.structural_notes && h("p", { class: "hint" }, `Why it should hold: ${script.structural_notes}`));
+  script.structural_notes && hint(`Why it should hold: ${script.structural_notes}`));
 }

@@ -2,25 +2,26 @@
 import { h, clear, announce } from "../dom.js";
 import { upload } from "../api.js";
 import { duration } from "../format.js";
+import { alerted, hint } from "./fields.js";
 import { count } from "./words.js";
 
 // Chooses the video set. `changed({video_set_id, name, usable} | null)` is called when it is another one.
 export function videoChooser(changed, signal) {
-  const report = h("div", { class: "report", "aria-live": "polite" });
+  const report = h("div", { class: "report stack", "aria-live": "polite" });
   const files = h("input", { type: "file", multiple: true, class: "hidden-file", id: "video-files",
     onchange: () => take([...files.files].map((file) => [file, file.name])) });
   const folder = h("input", { type: "file", webkitdirectory: true, class: "hidden-file", id: "video-folder",
     onchange: () => take([...folder.files].map((file) => [file, file.webkitRelativePath || file.name])) });
   const zone = h("div", { class: "drop" },
     h("p", {}, h("strong", {}, "Drop a folder, CSV or JSON here")),
-    h("p", { class: "hint" }, "A yt-dlp folder, subtitles, transcripts, a table of links and numbers. Videos themselves are not sent."),
+    hint("A yt-dlp folder, subtitles, transcripts, a table of links and numbers. Videos themselves are not sent."),
     h("div", { class: "row" }, files, h("label", { class: "btn", for: "video-files" }, "Choose files"),
       folder, h("label", { class: "btn", for: "video-folder" }, "Choose a folder")));
   for (const name of ["dragover", "dragleave", "drop"]) {
     zone.addEventListener(name, (event) => { event.preventDefault(); zone.classList.toggle("over", name === "dragover"); });
   }
   zone.addEventListener("drop", async (event) => take(await dropped(event.dataTransfer)));
-  const own = h("div", { hidden: true }, zone, report);
+  const own = h("div", { class: "stack", hidden: true }, zone, report);
   const choices = [["samples", "Sample library", "100 synthetic transcripts, ready to go"],
     ["own", "Your videos", "What did well in your corner of the feed"]].map(([value, label, hint]) => h("label", { class: "choice" },
       h("input", { type: "radio", name: "videos", value, onchange: () => pick(value) }),
@@ -34,7 +35,7 @@ export function videoChooser(changed, signal) {
 
   async function take(found) {
     const sent = found.filter(([file]) => !/^(video|audio|image)\//.test(file.type));
-    if (!sent.length) return say(h("p", { class: "fault", role: "alert" }, "There is no transcript or table among these files."));
+    if (!sent.length) return say(alerted("There is no transcript or table among these files."));
     say(h("p", { class: "busy" }, `Reading ${count(sent.length, "file")}…`));
     const form = new FormData();
     for (const [file, path] of sent) form.append("files", file, path);
@@ -46,14 +47,14 @@ export function videoChooser(changed, signal) {
       announce(`${what.usable} of ${what.found} videos can be used.`);
       changed(chosen);
     } catch (problem) {
-      say(h("p", { class: "fault", role: "alert" }, problem.detail ?? String(problem)));
+      say(alerted(problem.detail ?? String(problem)));
     } finally {
       files.value = folder.value = "";
     }
   }
   const say = (...what) => { clear(report); report.append(...what); };
   const show = ({ name, report: what }) => say(...reportOf(name, what));
-  const el = h("div", {}, h("div", { class: "choices", role: "radiogroup", "aria-label": "Videos" }, ...choices), own);
+  const el = h("div", { class: "stack" }, h("div", { class: "choices", role: "radiogroup", "aria-label": "Videos" }, ...choices), own);
   return { el, set: (given) => { chosen = given; if (given?.report) show(given); pick(given ? "own" : "samples"); } };
 }
 
@@ -61,9 +62,9 @@ function reportOf(name, what) {
   const length = what.durations_s.known ? duration(1000 * what.durations_s.median) : "–";
   const facts = [[`${what.usable} of ${what.found}`, "can be used"], [length, "median length"], [what.words.median ?? "–", "words, median"], [what.engagement.known, "with numbers"]];
   const list = (title, rows) => rows.length && h("details", { class: "fold" }, h("summary", {}, title),
-    h("ul", { class: "plain" }, ...rows.slice(0, 200).map(([where, why]) => h("li", {}, h("b", {}, where), ` ${why}`))));
+    h("ul", { class: "listing", tabindex: "0", "aria-label": title }, ...rows.slice(0, 200).map(([where, why]) => h("li", {}, h("b", {}, where), ` ${why}`))));
   return [h("p", {}, h("strong", {}, name)),
-    h("dl", { class: "facts" }, ...facts.map(([value, label]) => h("div", {}, h("dt", {}, label), h("dd", {}, String(value))))),
+    h("dl", { class: "pairs" }, ...facts.map(([value, label]) => h("div", {}, h("dt", {}, label), h("dd", {}, String(value))))),
     list(`${what.skipped.length} skipped`, what.skipped.map(({ where, reason }) => [where, reason])),
     list(`${what.duplicates.length} merged as duplicates`, what.duplicates.map((d) => [d.where, `is ${d.merged_into}`]))].filter(Boolean);
 }

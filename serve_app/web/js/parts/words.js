@@ -27,18 +27,5 @@ export function difference(a, b) {
   return runs;
 }
 
-// Whether it worked: the clipboard is closed to pages that came without TLS from elsewhere.
-export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const box = document.createElement("textarea");
-    box.value = text;
-    document.body.append(box);
-    box.select();
-    const done = document.execCommand("copy");
-    box.remove();
-    return done;
-  }
-}
+// Whether it worked: pages that came without TLS from elsewhere have no clipboard.
+export const copy = (text) => Promise.resolve(navigator.clipboard?.writeText(text) ?? Promise.reject()).then(() => true, () => false);
