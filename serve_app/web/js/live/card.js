@@ -57,7 +57,7 @@ export function cards(list, fill, { signal }) {
   card.addEventListener("pointerenter", keep);
   card.addEventListener("pointerleave", hideSoon);
   addEventListener("keydown", (event) => event.key === "Escape" && hide(), { signal });
-  addEventListener("scroll", () => shown && innerWidth >= 640 && hide(), { signal, passive: true, capture: true });
+  addEventListener("scroll", (event) => shown && event.target !== card && place(), { signal, passive: true, capture: true });
   addEventListener("pointerdown", (event) => list.contains(event.target) || card.contains(event.target) || hide(), { signal });
   document.body.append(card);
   signal.addEventListener("abort", () => card.remove());

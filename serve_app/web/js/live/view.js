@@ -66,7 +66,7 @@ export function createView(root, { id, signal, stop, resume }) {
 
   function renderRest(state) {
     const { spend } = state;
-    text(facts.spend.value, spend ? usd(spend.usd) + (spend.maxUsd ? ` of ${usd(spend.maxUsd)}` : "") : "–");
+    text(facts.spend.value, spend ? (spend.usd === null ? "unknown" : usd(spend.usd)) + (spend.maxUsd ? ` of ${usd(spend.maxUsd)}` : "") : "–");
     text(facts.calls.value, spend ? spend.calls.toLocaleString("en") : "–");
     text(head, title(state));
     root.dataset.status = state.recovering ? "pending" : state.status;

@@ -47,6 +47,7 @@ export async function mount(root, { signal, go }) {
     const [word, kind] = SAID[run.status] ?? [run.status, ""];
     const done = run.status === "completed";
     const name = `run ${run.run_id.slice(0, 8)}`;
+    const look = done ? "How it went" : ["failed", "cancelled"].includes(run.status) ? "Look inside" : "Watch";
     const key = (what) => ({ key: `${what} ${run.run_id}` });
     return h("li", { class: "card run", dataset: { status: run.status } },
       h("div", { class: "what" },
@@ -56,7 +57,7 @@ export async function mount(root, { signal, go }) {
         h("li", { dataset: { status: run.stages[stage] ?? "pending" }, title: STAGE_NAMES[stage] }, h("span", { class: "unseen" }, `${STAGE_NAMES[stage]}: ${run.stages[stage] ?? "pending"}`)))),
       h("span", { class: `chip ${kind}` }, word),
       h("div", { class: "actions" },
-        done && h("a", { class: "btn btn-small", href: `#/runs/${run.run_id}`, "aria-label": `How ${name} came about`, dataset: key("live") }, "How it went"),
+        h("a", { class: "btn btn-small", href: `#/runs/${run.run_id}`, "aria-label": `${look} (${name})`, dataset: key("live") }, look),
         ["failed", "cancelled"].includes(run.status) && h("button", {
           class: "btn btn-small", type: "button", "aria-label": `Resume ${name}`, dataset: key("resume"),
           onclick: does(async () => { await post(`/api/pipeline/${run.run_id}/recover`); go(`#/runs/${run.run_id}`); }, "Resumed"),
