@@ -15,6 +15,7 @@ import ray
 
 from flair_ray.actors.run_host import RunHost
 from flair_ray.engine.ray_executor import NAMESPACE
+from flair_ray.engine.ray_worker import step_back
 
 HOSTS = 2
 """One is enough for hundreds of runs; with two, one may die and nobody waits for its restart."""
@@ -26,6 +27,7 @@ class RunHostActor:
     """A RunHost and its life."""
 
     async def __init__(self, build: BuildHost) -> None:  # type: ignore[misc]  # Ray awaits it
+        step_back()
         self._host = await build()
         self._life = asyncio.create_task(self._host.run())
 

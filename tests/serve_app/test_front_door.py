@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +14,9 @@ from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.tenants import new_token
 from flair_ray.errors import InputError
+from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore
+from serve_app import studio
 from serve_app.tenants import COOKIE, check_reach
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
 
@@ -157,3 +160,34 @@ async def test_no_log_and_no_answer_tells_a_secret(
     for secret in (EVE, cookie, ticket, "hushed and private", EVES_ENTRY.partition(":")[2]):
         assert not [text for text in ours if secret in text]
         assert not [answer.text for answer in answers if secret in answer.text]
+
+
+async def test_so_many_runs_may_wait_and_no_more(
+    serve_api: Serve, settings: Settings, store: RedisRunStore, hosts: LocalHosts
+) -> None:
+    waiting = await RedisFront(store._redis, 600).handed_in()
+    async with serve_api(settings.model_copy(update={"max_waiting": waiting + 1})) as client:
+        first = await client.post("/api/pipeline/start", json=BODY)
+        refused = await client.post("/api/pipeline/start", json=BODY)
+        assert (first.status_code, refused.status_code) == (200, 429)
+        assert int(refused.headers["Retry-After"]) > 0
+        hosts.wake()
+        while (await client.post("/api/pipeline/start", json=BODY)).status_code == 429:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_host_that_does_not_answer_keeps_no_start_waiting(
+    serve_api: Serve, settings: Settings, hosts: LocalHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def busy() -> None:
+        asked.set()
+        await answers.wait()
+
+    monkeypatch.setattr(hosts, "nudge", busy)
+    monkeypatch.setattr(studio, "NUDGE_S", 600)
+    async with serve_api(settings) as client:
+        for _ in range(2):
+            assert (await client.post("/api/pipeline/start", json=BODY)).status_code == 200
+            await asked.wait()
