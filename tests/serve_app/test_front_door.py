@@ -17,6 +17,7 @@ from flair_ray.errors import InputError
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore
 from serve_app import studio
+from serve_app.request_ids import number_log_records
 from serve_app.tenants import COOKIE, check_reach
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
 
@@ -191,3 +192,12 @@ async def test_a_host_that_does_not_answer_keeps_no_start_waiting(
         for _ in range(2):
             assert (await client.post("/api/pipeline/start", json=BODY)).status_code == 200
             await asked.wait()
+
+
+def test_others_may_give_their_log_records_an_id_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    """As Serve does after every answer: a record that refuses it costs the next request its connection."""
+    number_log_records()
+    with caplog.at_level("INFO"):
+        logging.getLogger("ray.serve").info("answered", extra={"request_id": "theirs"})
+        logging.getLogger("serve_app").info("ours")
+    assert [vars(record)["request_id"] for record in caplog.records] == ["theirs", "-"]
