@@ -44,7 +44,7 @@ async def generate_video(request: Request) -> Response:
     provider = body.video_model or (await studio.store.spec(run_id)).video_model or ANIMATIC
     check_video(provider)
     job = await studio.videos.order(run_id, ScriptId(body.script_id), provider)
-    await studio.nudge()
+    studio.news.set()
     return JSONResponse({"job_id": job.job_id})
 
 
