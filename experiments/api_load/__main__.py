@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of each load, when all users are there")
     parser.add_argument("--no-viewers", action="store_true", help="leave out the thousand viewers")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends on the way out
     counts = [int(count) for count in options.users.split(",") if count]
     rows = measure(counts, options.seconds, with_viewers=not options.no_viewers)
     print(table(rows))
