@@ -58,9 +58,8 @@ async def viewers(url: str, redis_url: str) -> list[Row]:
         watching = [asyncio.create_task(_watch(url, run_id, gate, came)) for _ in range(VIEWERS)]
         for _ in watching:
             await came.acquire()
-        reading = 0
-        while not reading:  # at times it hands out what it has read
-            reading = sum("b" in client["flags"] and client["cmd"] == "xread" for client in await redis.client_list())
+        looks = [await redis.client_list() for _ in range(50)]  # between two reads it does not wait
+        reading = max(sum("b" in one["flags"] and one["cmd"] == "xread" for one in look) for look in looks)
         unfinished = (await client.get(f"/api/runs/{run_id}")).json()["status"] == "running"
         seen = await asyncio.gather(*watching, return_exceptions=True)
         stored = [(entry_id.decode(), entry[b"name"].decode()) for entry_id, entry in await _log(redis, run_id)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -201,3 +202,24 @@ def test_others_may_give_their_log_records_an_id_of_their_own(caplog: pytest.Log
         logging.getLogger("ray.serve").info("answered", extra={"request_id": "theirs"})
         logging.getLogger("serve_app").info("ours")
     assert [vars(record)["request_id"] for record in caplog.records] == ["theirs", "-"]
+
+
+@pytest.mark.filterwarnings("ignore:Using extra keyword arguments")  # Serve's own
+async def test_a_host_that_has_just_answered_is_not_asked_for_its_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    from serve_app import app
+
+    asked = []
+
+    class Nudge:
+        async def remote(self) -> None:
+            asked.append(now_s)
+
+    now_s = 100.0
+    monkeypatch.setattr(app, "monotonic", lambda: now_s)
+    hosts = app.RayRunHosts([SimpleNamespace(nudge=Nudge())])
+    await hosts.nudge()
+    await hosts.check()
+    assert asked == [100.0]
+    now_s += app.FRESH_S
+    await hosts.check()
+    assert asked == [100.0, 101.0]
