@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     max_waiting: int = Field(
         10_000, ge=1, description="Most runs that are under way or wait; further starts over HTTP get a 429."
     )
+    veo_usd: float = Field(3.2, ge=0, description="What a video of Veo counts as in a tenant's budget, dollars.")
     max_transcript_bytes: int = Field(
         200_000, ge=1, description="A video with a longer transcript is skipped, bytes of UTF-8."
     )
