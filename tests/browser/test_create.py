@@ -66,6 +66,8 @@ async def test_a_mistake_is_said_at_its_field(api: httpx2.AsyncClient, opened: O
     await tone.fill("dry")
     await expect(tone).not_to_have_attribute("aria-invalid", "true")
     await scripts.fill("")
+    await expect(page.locator("[data-field=num_scripts] .fault")).to_have_text("This is needed.")
+    await scripts.fill("6")
     await page.get_by_text("Advanced").click()
     await page.get_by_label("Seed").fill("-1")
     await page.get_by_text("Advanced").click()

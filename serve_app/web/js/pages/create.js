@@ -2,7 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { get, newId, post, remembered } from "../api.js";
-import { fault, field, hint, showFaults } from "../parts/fields.js";
+import { button, fault, field, hint, showFaults } from "../parts/fields.js";
 import { brief, profileForm } from "../parts/profile.js";
 import { promptPreview } from "../parts/prompts.js";
 import { videoChooser } from "../parts/videos.js";
@@ -10,10 +10,10 @@ import { about, usd as dollars } from "../format.js";
 
 const PAUSE_MS = 350; // between the last key and the next estimate
 const COUNTS = [
-  { name: "num_videos", label: "Videos to learn from", of: "videos" },
-  { name: "num_scripts", label: "Scripts to write", of: "scripts" },
-  { name: "num_personas", label: "Viewers who vote", of: "viewers" },
-  { name: "top_n", label: "Scripts to keep", of: "kept" },
+  { name: "num_videos", label: "Videos to learn from" },
+  { name: "num_scripts", label: "Scripts to write" },
+  { name: "num_personas", label: "Viewers who vote" },
+  { name: "top_n", label: "Scripts to keep" },
 ];
 const SIZES = { Quick: [20, 6, 12, 3], Standard: [100, 20, 42, 10], Thorough: [100, 40, 84, 10] };
 const NAMES = {
@@ -30,30 +30,31 @@ export async function mount(root, { signal, go }) {
   const profile = profileForm(samples, (sample) => { draft.sample = sample; changed(); });
   const videos = videoChooser((set) => { draft.video_set = set; changed(); }, signal);
   const preview = promptPreview(prompts);
-  const counts = COUNTS.map((spec) => field({ kind: "number", min: 1, step: 1, required: true, ...spec }, () => changed()));
-  const provider = field({ name: "reasoning_model", label: "Model", kind: "select",
-    options: providers.reasoning.map((name) => [name, NAMES[name] ?? name]),
-    hint: providers.reasoning.length > 1 ? "" : "A key in the server's environment adds Kimi, Gemini or OpenAI." }, () => changed());
-  const budget = field({ name: "max_usd", label: "Budget, $", kind: "number", min: 0, step: "any", placeholder: "no limit",
-    hint: "The run stops cleanly before it costs more." }, () => changed());
-  const seed = field({ name: "seed", label: "Seed", kind: "number", min: 0, step: 1,
-    hint: "Equal seeds draw the same videos, viewers and orders." }, () => changed());
-  const rigor = field({ name: "rigor", label: "Panel", kind: "select", options: [["", "Standard"], ["careful", "Careful"]],
-    hint: "Careful asks a third of the viewers twice and hides two scripts that test them." }, () => changed());
-  const voters = field({ name: "voter_model", label: "Voting model", kind: "select",
-    options: [["", "The one that writes"], ...providers.reasoning.map((name) => [name, NAMES[name] ?? name])],
-    hint: "A model likes what it wrote itself: let another one judge." }, () => changed());
+  const add = (spec) => field(spec, () => changed());
+  const named = providers.reasoning.map((name) => [name, NAMES[name] ?? name]);
+  const counts = COUNTS.map((spec) => add({ kind: "number", min: 1, step: 1, required: true, ...spec }));
+  const provider = add({ name: "reasoning_model", label: "Model", kind: "select", options: named,
+    hint: named.length > 1 ? "" : "A key in the server's environment adds Kimi, Gemini or OpenAI." });
+  const budget = add({ name: "max_usd", label: "Budget, $", kind: "number", min: 0, step: "any", placeholder: "no limit",
+    hint: "The run stops cleanly before it costs more." });
+  const seed = add({ name: "seed", label: "Seed", kind: "number", min: 0, step: 1,
+    hint: "Equal seeds draw the same videos, viewers and orders." });
+  const rigor = add({ name: "rigor", label: "Panel", kind: "select", options: [["", "Standard"], ["careful", "Careful"]],
+    hint: "Careful asks a third of the viewers twice and hides two scripts that test them." });
+  const voters = add({ name: "voter_model", label: "Voting model", kind: "select",
+    options: [["", "The one that writes"], ...named],
+    hint: "A model likes what it wrote itself: let another one judge." });
   const extras = [budget, seed, rigor, voters];
   const fields = [...profile.fields, ...counts, provider, ...extras];
-  const sizes = Object.entries(SIZES).map(([name, size]) => h("button", { type: "button", class: "btn", onclick: () => {
+  const sizes = Object.entries(SIZES).map(([name, size]) => button(name, () => {
     counts.forEach((one, i) => one.set(size[i]));
     changed();
-  } }, name));
+  }));
 
   const cost = h("div", { class: "cost" });
   const faults = h("div", { class: "faults", role: "alert" });
   const price = h("small", {});
-  const button = h("button", { type: "submit", class: "btn btn-primary btn-start" }, "Write my scripts", price);
+  const press = h("button", { type: "submit", class: "btn btn-primary btn-start" }, "Write my scripts", price);
   const form = h("form", { class: "create", novalidate: true, onsubmit: (event) => { event.preventDefault(); start(); } },
     h("div", { class: "stack" },
       part(1, "Whose voice?", "Start from an example, then make it yours.", profile.el),
@@ -65,13 +66,14 @@ export async function mount(root, { signal, go }) {
         h("details", { class: "fold" }, h("summary", {}, "Advanced"), h("div", { class: "two" }, rigor.el, voters.el, seed.el))),
       preview.el),
     h("aside", { class: "card summary stack", "aria-label": "Your run" },
-      h("h2", {}, "Your run"), cost, faults, button,
+      h("h2", {}, "Your run"), cost, faults, press,
       hint("Simulated viewers rank the scripts: a pre-screen, never predicted views."),
-      h("button", { type: "button", class: "btn btn-quiet", onclick: reset }, "Start over")));
+      button("Start over", reset, { class: "btn btn-quiet" })));
 
   function order() {
-    const body = { creator_profile: profile.get(), reasoning_model: provider.get() };
-    for (const one of [...counts, ...extras]) if (one.get() !== null && one.get() !== "") body[one.name] = one.get();
+    const body = { creator_profile: profile.get() };
+    for (const one of [...counts, provider, ...extras]) body[one.name] = one.get();
+    for (const { name } of extras) if (body[name] === null || body[name] === "") delete body[name]; // as without a form
     if (draft.video_set) body.video_set_id = draft.video_set.video_set_id;
     return body;
   }
@@ -108,16 +110,15 @@ export async function mount(root, { signal, go }) {
   // Says what is wrong, each fault at its field.
   function refuse(problem) {
     const { left, first } = showFaults(fields, problem);
-    const lead = first && h("button", { type: "button", class: "linkish", onclick: () => show(first) }, first.el.firstChild.textContent);
-    clear(faults, left.map((text) => fault(text)),
-      first && fault("This needs another look: ", lead));
+    clear(faults, left.map((text) => fault(text)), first && fault("This needs another look: ",
+      button(first.el.firstChild.textContent, () => show(first), { class: "linkish" })));
     return first;
   }
 
   async function start() {
     clearTimeout(waiting);
     asked.abort();
-    button.disabled = true;
+    press.disabled = true;
     announce("Starting.");
     startKey ??= newId(); // the same until something is changed: pressed twice, it is one run
     try {
@@ -125,7 +126,7 @@ export async function mount(root, { signal, go }) {
       if (!signal.aborted) go(`#/runs/${run_id}`);
     } catch (problem) {
       if (signal.aborted) return;
-      button.disabled = false;
+      press.disabled = false;
       const first = refuse(problem);
       if (first) show(first);
     }

@@ -8,7 +8,7 @@ import { filming } from "../parts/filming.js";
 import { audience, readVoters } from "../parts/audience.js";
 import { postForm } from "../parts/posts.js";
 import { duration, usd } from "../format.js";
-import { hint } from "../parts/fields.js";
+import { button, hint } from "../parts/fields.js";
 import { count, spaced } from "../parts/words.js";
 
 export async function mount(root, { params: { id }, signal }) {
@@ -25,8 +25,8 @@ export async function mount(root, { params: { id }, signal }) {
   const table = rankingTable(result, (scriptId, moved) => show(scriptId, moved));
 
   const rows = result.ranking.rows;
-  const step = (at, label, sign) => h("button", { type: "button", class: "btn btn-small", "aria-label": `${label} script`,
-    disabled: !rows[at], onclick: () => show(rows[at].script_id, true) }, sign);
+  const step = (at, label, sign) => button(sign, () => show(rows[at].script_id, true),
+    { "aria-label": `${label} script`, disabled: !rows[at] });
 
   function show(scriptId, moved) {
     const row = rows.find((one) => one.script_id === scriptId);

@@ -5,6 +5,7 @@ import { clear, h, svg } from "../dom.js";
 export const hint = (...what) => h("p", { class: "hint" }, what);
 export const fault = (...what) => h("p", { class: "fault" }, what);
 export const alerted = (what) => h("p", { class: "fault", role: "alert" }, what);
+export const button = (label, onclick, props) => h("button", { type: "button", class: "btn btn-small", onclick, ...props }, label);
 // A drawing beside words that say the same.
 export const plot = (height, ...what) => svg("svg", { "aria-hidden": "true", width: "100%", height }, what);
 
@@ -46,7 +47,7 @@ function chips(id, label, changed) {
   const draw = () => {
     clear(list);
     items.forEach((item, at) => list.append(h("li", { class: "chip" }, h("span", {}, item),
-      h("button", { type: "button", "aria-label": `Remove ${item}`, onclick: () => remove(at) }, "×"))));
+      button("×", () => remove(at), { class: null, "aria-label": `Remove ${item}` }))));
   };
   const put = (next) => { items = next; draw(); changed(); };
   const remove = (at) => { put(items.filter((_, i) => i !== at)); input.focus(); };

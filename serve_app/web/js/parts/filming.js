@@ -2,6 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { get, post, remembered } from "../api.js";
+import { button as push } from "./fields.js";
 import { copyButton } from "./script.js";
 
 const LOOK_MS = 1500; // between two looks at a video that is being made
@@ -38,7 +39,7 @@ function video(runId, scriptId, providers, signal) {
   const key = `video:${runId}:${scriptId}`;
   const choice = h("select", { "aria-label": "Video by", class: "small-select" },
     providers.map((name) => h("option", { value: name }, name)));
-  const button = h("button", { type: "button", class: "btn", onclick: order }, "Make a video");
+  const button = push("Make a video", order, { class: "btn" });
   const shown = h("div", { role: "status" });
   const say = (text, bad) => clear(shown, h("p", { class: bad ? "fault" : "busy" }, text));
 

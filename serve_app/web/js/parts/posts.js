@@ -2,7 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { post } from "../api.js";
-import { fault, field, showFaults } from "./fields.js";
+import { button as push, fault, field, showFaults } from "./fields.js";
 import { count, percent } from "./words.js";
 
 const whole = { kind: "number", min: 0, step: 1, required: true };
@@ -25,7 +25,7 @@ export function postForm(runId, scriptId, known, signal) {
   const draw = () => clear(rows, known.filter((one) => one.script_id === scriptId).map((one) => h("li", { class: "row" },
     h("a", { href: one.post_url, target: "_blank", rel: "noopener noreferrer" }, one.platform),
     ` ${count(one.views, "view")}, ${count(one.likes, "like")}`, one.completion_rate === null ? null : `, ${percent(one.completion_rate)} to the end`,
-    h("button", { type: "button", class: "btn btn-small", onclick: () => fill(one) }, "Correct"))));
+    push("Correct", () => fill(one)))));
   const fill = (one) => {
     form.open = true;
     for (const { name, set } of fields) set(name === "completion_rate" && one[name] !== null ? 100 * one[name] : one[name]);

@@ -1,6 +1,6 @@
 // The creator's profile: eight examples to start from, nine fields, JSON in and out.
 import { h, announce } from "../dom.js";
-import { field } from "./fields.js";
+import { button, field } from "./fields.js";
 
 const ESSENTIAL = [
   { name: "tone", label: "How you sound", kind: "area", required: true, maxlength: 2000,
@@ -23,9 +23,11 @@ export function profileForm(samples, changed) {
   const essential = ESSENTIAL.map((spec) => field(spec, edited));
   const more = MORE.map((spec) => field(spec, edited));
   const fields = [...essential, ...more];
-  const cards = samples.map((sample) => h("button", { type: "button", class: "sample", "aria-pressed": "false",
-    onclick: () => { set(sample.profile, sample.id); changed(sample.id); announce(`${sample.label} is filled in.`); } },
-  h("span", {}, h("strong", {}, sample.label), h("small", {}, sample.description))));
+  const cards = samples.map((sample) => button(h("span", {}, h("strong", {}, sample.label), h("small", {}, sample.description)), () => {
+    set(sample.profile, sample.id);
+    changed(sample.id);
+    announce(`${sample.label} is filled in.`);
+  }, { class: "sample" }));
   const mark = (id) => samples.forEach((sample, i) => cards[i].setAttribute("aria-pressed", String(sample.id === id)));
   const get = () => Object.fromEntries(fields.map((one) => [one.name, one.get()]));
   const set = (profile, id = null) => { for (const one of fields) one.set(profile[one.name]); mark(id); };
@@ -51,7 +53,7 @@ export function profileForm(samples, changed) {
     h("details", { class: "fold" }, h("summary", {}, "More about you ", h("small", {}, "audience, themes, hooks")),
       h("div", { class: "two" }, ...more.map(({ el: one }) => one))),
     h("div", { class: "row" }, file, h("label", { class: "btn", for: "profile-file" }, "Load JSON"),
-      h("button", { type: "button", class: "btn", onclick: () => download(get()) }, "Save as JSON"), said));
+      button("Save as JSON", () => download(get()), { class: "btn" }), said));
   return { el, fields, get, set, mark };
 }
 

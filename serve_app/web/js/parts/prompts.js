@@ -1,5 +1,7 @@
 // What the model will be told: the templates, with what the form has filled in them marked.
-import { h, clear } from "../dom.js";
+
+import { clear, h } from "../dom.js";
+import { button } from "./fields.js";
 
 const NAMES = { s1: "Analyze a video", s3: "Write a script", s4: "Vote", s6: "Personalize" };
 
@@ -8,12 +10,11 @@ export function promptPreview(templates) {
   const shown = h("pre", { class: "prompt", tabindex: "0", "aria-label": "The prompt" });
   let name = "s3", values = {};
   const draw = () => { clear(shown); shown.append(...pieces(templates[name] ?? "", values)); };
-  const tabs = Object.entries(NAMES).map(([key, label]) => h("button", { type: "button", class: "btn",
-    "aria-pressed": String(key === name), onclick: (event) => {
-      name = key;
-      for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab === event.currentTarget));
-      draw();
-    } }, label));
+  const tabs = Object.entries(NAMES).map(([key, label]) => button(label, (event) => {
+    name = key;
+    for (const tab of tabs) tab.setAttribute("aria-pressed", String(tab === event.currentTarget));
+    draw();
+  }, { "aria-pressed": String(key === name) }));
   const el = h("details", { class: "card fold" },
     h("summary", {}, "What the model will be told ", h("small", {}, "the prompts, with your words in them")),
     h("div", { class: "row tabs", role: "group", "aria-label": "Prompt" }, ...tabs), shown);

@@ -1,7 +1,7 @@
 // The ranking as a table: a row per script, with the range of ranks that the votes allow, and where the cut is open.
 
 import { h, svg } from "../dom.js";
-import { hint, plot } from "./fields.js";
+import { button as push, hint, plot } from "./fields.js";
 import { percent } from "./words.js";
 
 // `pick(scriptId, byPerson)` is called for the row that is chosen. Without intervals, scores are drawn instead.
@@ -14,7 +14,7 @@ export function rankingTable({ ranking, requested, results }, pick) {
   const buttons = new Map();
   const away = (row) => row.rank > keep && !open.includes(row);
   const line = (row) => {
-    const button = h("button", { type: "button", class: "hook", onclick: () => pick(row.script_id, true) }, row.hook);
+    const button = push(row.hook, () => pick(row.script_id, true), { class: "hook" });
     buttons.set(row.script_id, button);
     return h("tr", { class: `${row.rank === keep ? "cut" : row.rank > keep ? "below" : ""} ${away(row) ? "away" : ""}` },
       h("td", { class: "place" }, row.rank), h("th", { scope: "row" }, button),
@@ -27,8 +27,7 @@ export function rankingTable({ ranking, requested, results }, pick) {
     more.setAttribute("aria-expanded", String(all));
     more.textContent = all ? "Show fewer" : `Show all ${rows.length}`;
   };
-  const more = h("button", { type: "button", class: "btn btn-small", "aria-expanded": "false", onclick: unfold,
-    hidden: !rows.some(away) }, `Show all ${rows.length}`);
+  const more = push(`Show all ${rows.length}`, unfold, { "aria-expanded": "false", hidden: !rows.some(away) });
   const el = h("div", { class: "ranked" },
     h("h2", { id: "ranked" }, "Ranking"),
     hint(sure

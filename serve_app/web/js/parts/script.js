@@ -1,16 +1,16 @@
 // A script as it is spoken, beside how it was first written, with what differs marked.
 
 import { announce, h } from "../dom.js";
-import { hint } from "./fields.js";
+import { button, hint } from "./fields.js";
 import { copy, difference } from "./words.js";
 
 const whole = ({ hook, body, payoff }) => [hook, body, payoff].join("\n\n");
 
 export function copyButton(text) {
   const done = h("span", { class: "hint", role: "status" });
-  return h("span", { class: "row" }, done, h("button", { type: "button", class: "btn btn-small", onclick: async () => {
+  return h("span", { class: "row" }, done, button("Copy", async () => {
     done.textContent = await copy(text) ? "Copied." : "This browser does not allow it: select the text.";
-  } }, "Copy"));
+  }));
 }
 
 export function scriptText(script, final) {
