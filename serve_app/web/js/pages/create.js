@@ -111,7 +111,7 @@ export async function mount(root, { signal, go }) {
   function refuse(problem) {
     const { left, first } = showFaults(fields, problem);
     clear(faults, left.map((text) => fault(text)), first && fault("This needs another look: ",
-      button(first.el.firstChild.textContent, () => show(first), { class: "linkish" })));
+      button(first.el.firstChild.textContent, () => show(first))));
     return first;
   }
 
@@ -147,8 +147,8 @@ export async function mount(root, { signal, go }) {
   }
 
   signal.addEventListener("abort", () => { clearTimeout(waiting); asked.abort(); });
-  root.append(h("header", { class: "lead" }, h("h1", {}, "Scripts in your voice"),
-    h("p", {}, "From what already works in your corner of the feed, ranked by simulated viewers before you film.")), form);
+  root.append(h("header", { class: "page-head" }, h("div", {}, h("h1", {}, "Scripts in your voice"),
+    h("p", {}, "From what already works in your corner of the feed, ranked by simulated viewers before you film."))), form);
   put();
 }
 

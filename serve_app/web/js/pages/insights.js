@@ -8,8 +8,8 @@ import { count, percent, sentence, spaced } from "../parts/words.js";
 export async function mount(root, { signal }) {
   const found = await get("/api/insights", { signal });
   clear(root,
-    h("header", { class: "lead" }, h("h1", {}, "Insights"),
-      h("p", {}, "What your audience rewarded, and how well the panel saw it coming.")),
+    h("header", { class: "page-head" }, h("div", {}, h("h1", {}, "Insights"),
+      h("p", {}, "What your audience rewarded, and how well the panel saw it coming."))),
     panel(found),
     found.top_patterns.length > 0 && [
       lifts("Patterns", "Engagement per view against your usual; shrunk toward it where few were posted.", found.top_patterns),

@@ -33,25 +33,27 @@ export function audience(row, ranking, voters, signal) {
     () => signal.aborted || clear(shown, hint("The ballots could not be read.")));
   const split = row.polarisation > SPLIT && " It divides the panel.";
   return h("section", { class: "card stack" }, h("h3", {}, "The panel"),
-    h("p", {}, `${count(row.first_choices, "viewer")} of ${ranking.ballots} put it first; it is on ${count(row.mentions, "ballot")}.`, split),
+    h("p", {}, `${row.first_choices} of ${count(ranking.ballots, "viewer")} put it first; `,
+      `it is on ${count(row.mentions, "ballot")}.`, split),
     ranking.evidence && beside(row, ranking.evidence), ranking.evidence && segments(row, ranking), shown);
 }
 
 // How the next one stands to it, and where it would be by another rule.
 function beside({ rank }, { above, rules, draws }) {
   const next = above[rank - 1]?.[rank];
-  return h("p", { class: "hint" },
+  return hint(
     next !== undefined && `Above rank ${rank + 1} on ${percent(next)} of ${draws.toLocaleString("en")} panels drawn again. `,
     rules.length > 0 && `By other rules: ${rules.map(({ name, ranks }) => `${name} ${ranks[rank - 1]}`).join(", ")}.`);
 }
 
 // Mean points from each part of the panel, the fondest first; the line is the mean of all.
 function segments({ rank, score }, { ballots, evidence }) {
-  const parts = evidence.segments.map((part) => ({ ...part, mean: part.points[rank - 1] })).sort((a, b) => b.mean - a.mean);
+  const parts = evidence.segments.map((part) => ({ ...part, mean: part.points[rank - 1] }));
+  parts.sort((a, b) => b.mean - a.mean);
   const mean = score / ballots, x = (points) => `${20 * points}%`;
   return h("table", { class: "segments" }, h("caption", { class: "hint" }, "Mean points by part of the panel, of 5"),
-    h("tbody", {}, parts.map((part) => h("tr", {}, h("th", { scope: "row" }, sentence(`${spaced(part.by)}: ${spaced(part.name)}`),
-      h("small", {}, ` ${count(part.voters, "viewer")}`)),
+    h("tbody", {}, parts.map((part) => h("tr", {},
+      h("th", { scope: "row" }, sentence(spaced(`${part.by}: ${part.name}`)), h("small", {}, ` ${count(part.voters, "viewer")}`)),
     h("td", { class: "plot" }, plot(16,
       svg("rect", { class: "bar-fill", width: x(part.mean), height: 8, y: 4, rx: 4 }),
       svg("line", { class: "coin", x1: x(mean), x2: x(mean), y1: 0, y2: 16 }))),

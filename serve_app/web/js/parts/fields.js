@@ -16,11 +16,10 @@ let made = 0;
 export function field({ name, label, hint, kind = "text", options = [], ...attributes }, changed = () => {}) {
   const id = `f${++made}-${name}`;
   const control = kind === "list" ? chips(id, label, changed) : plain(kind, id, options, attributes, changed);
-  const note = h("p", { class: "hint", id: `${id}-hint` }, hint ?? "");
   const wrong = h("p", { class: "fault", id: `${id}-fault`, hidden: true });
   control.input.setAttribute("aria-describedby", `${id}-hint ${id}-fault`);
   const el = h("div", { class: `field field-${kind}`, "data-field": name },
-    h("label", { for: id }, label), control.el, hint ? note : h("span", { id: note.id, hidden: true }), wrong);
+    h("label", { for: id }, label), control.el, h("p", { class: "hint", id: `${id}-hint`, hidden: !hint }, hint), wrong);
   const error = (text) => {
     wrong.textContent = text;
     wrong.hidden = !text;

@@ -24,11 +24,12 @@ export function postForm(runId, scriptId, known, signal) {
   const button = h("button", { type: "submit", class: "btn" }, "Save");
   const draw = () => clear(rows, known.filter((one) => one.script_id === scriptId).map((one) => h("li", { class: "row" },
     h("a", { href: one.post_url, target: "_blank", rel: "noopener noreferrer" }, one.platform),
-    ` ${count(one.views, "view")}, ${count(one.likes, "like")}`, one.completion_rate === null ? null : `, ${percent(one.completion_rate)} to the end`,
+    ` ${count(one.views, "view")}, ${count(one.likes, "like")}`,
+    one.completion_rate !== null && `, ${percent(one.completion_rate)} to the end`,
     push("Correct", () => fill(one)))));
   const fill = (one) => {
     form.open = true;
-    for (const { name, set } of fields) set(name === "completion_rate" && one[name] !== null ? 100 * one[name] : one[name]);
+    for (const { name, set } of fields) set(name === "completion_rate" && one[name] !== null ? Math.round(1000 * one[name]) / 10 : one[name]);
     fields[2].input.focus();
   };
 

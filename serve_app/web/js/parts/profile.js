@@ -36,8 +36,7 @@ export function profileForm(samples, changed) {
 
   async function upload(file) {
     try {
-      const given = JSON.parse(await file.text());
-      set(checked(given));
+      set(profileIn(JSON.parse(await file.text())));
       say("");
       changed(null);
       announce(`${file.name} is filled in.`);
@@ -45,7 +44,7 @@ export function profileForm(samples, changed) {
       say(`${file.name} cannot be used: ${error instanceof SyntaxError ? "it is not JSON" : error.message}.`);
     }
   }
-  const file = h("input", { type: "file", accept: "application/json,.json", class: "hidden-file", id: "profile-file",
+  const file = h("input", { type: "file", accept: "application/json,.json", class: "unseen", id: "profile-file",
     onchange: () => { if (file.files[0]) upload(file.files[0]); file.value = ""; } });
   const el = h("div", { class: "stack" },
     h("div", { class: "samples", role: "group", "aria-label": "Example profiles" }, ...cards),
@@ -57,17 +56,12 @@ export function profileForm(samples, changed) {
   return { el, fields, get, set, mark };
 }
 
-function checked(given) {
-  const profile = given?.creator_profile ?? given?.profile ?? given;
-  if (typeof profile !== "object" || profile === null || Array.isArray(profile)) throw new Error("it is no profile");
-  for (const { name, kind } of [...ESSENTIAL, ...MORE]) {
-    const value = profile[name];
-    if (value === undefined || value === null) continue;
-    const items = kind === "list" ? value : [value];
-    const fits = Array.isArray(items) && items.every((item) => typeof item === "string");
-    if (!fits) throw new Error(`${name} has to be ${kind === "list" ? "a list of texts" : "a text"}`);
-  }
-  return profile;
+// Whatever it holds, as texts and lists of texts: what is wrong with them the server says, at the field.
+function profileIn(given) {
+  const found = given?.creator_profile ?? given;
+  if (typeof found?.tone !== "string") throw new Error("a profile is an object with tone, vocabulary, catchphrases and topics_to_avoid");
+  return Object.fromEntries([...ESSENTIAL, ...MORE].map(({ name, kind }) =>
+    [name, kind === "list" ? [found[name] ?? []].flat().map(String) : String(found[name] ?? "")]));
 }
 
 function download(profile) {

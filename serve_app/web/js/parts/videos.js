@@ -1,5 +1,6 @@
 // The videos to learn from: the samples, or files and folders that are sent and reported on.
-import { h, clear, announce } from "../dom.js";
+
+import { announce, clear, h } from "../dom.js";
 import { upload } from "../api.js";
 import { duration } from "../format.js";
 import { alerted, hint } from "./fields.js";
@@ -8,9 +9,9 @@ import { count } from "./words.js";
 // Chooses the video set. `changed({video_set_id, name, usable} | null)` is called when it is another one.
 export function videoChooser(changed, signal) {
   const report = h("div", { class: "report stack", "aria-live": "polite" });
-  const files = h("input", { type: "file", multiple: true, class: "hidden-file", id: "video-files",
+  const files = h("input", { type: "file", multiple: true, class: "unseen", id: "video-files",
     onchange: () => take([...files.files].map((file) => [file, file.name])) });
-  const folder = h("input", { type: "file", webkitdirectory: true, class: "hidden-file", id: "video-folder",
+  const folder = h("input", { type: "file", webkitdirectory: true, class: "unseen", id: "video-folder",
     onchange: () => take([...folder.files].map((file) => [file, file.webkitRelativePath || file.name])) });
   const zone = h("div", { class: "drop" },
     h("p", {}, h("strong", {}, "Drop a folder, CSV or JSON here")),
@@ -52,21 +53,23 @@ export function videoChooser(changed, signal) {
       files.value = folder.value = "";
     }
   }
-  const say = (...what) => { clear(report); report.append(...what); };
-  const show = ({ name, report: what }) => say(...reportOf(name, what));
+  const say = (...what) => clear(report, what);
+  const show = ({ name, report: what }) => say(reportOf(name, what));
   const el = h("div", { class: "stack" }, h("div", { class: "choices", role: "radiogroup", "aria-label": "Videos" }, ...choices), own);
   return { el, set: (given) => { chosen = given; if (given?.report) show(given); pick(given ? "own" : "samples"); } };
 }
 
 function reportOf(name, what) {
   const length = what.durations_s.known ? duration(1000 * what.durations_s.median) : "–";
-  const facts = [[`${what.usable} of ${what.found}`, "can be used"], [length, "median length"], [what.words.median ?? "–", "words, median"], [what.engagement.known, "with numbers"]];
-  const list = (title, rows) => rows.length && h("details", { class: "fold" }, h("summary", {}, title),
-    h("ul", { class: "listing", tabindex: "0", "aria-label": title }, ...rows.slice(0, 200).map(([where, why]) => h("li", {}, h("b", {}, where), ` ${why}`))));
+  const facts = [["Can be used", `${what.usable} of ${what.found}`], ["Median length", length],
+    ["Median words", what.words.median ?? "–"], ["With numbers", what.engagement.known]];
+  const list = (title, rows) => rows.length > 0 && h("details", { class: "fold" }, h("summary", {}, title),
+    h("ul", { class: "listing", tabindex: "0", "aria-label": title },
+      rows.slice(0, 200).map(([where, why]) => h("li", {}, h("b", {}, where), ` ${why}`))));
   return [h("p", {}, h("strong", {}, name)),
-    h("dl", { class: "pairs" }, ...facts.map(([value, label]) => h("div", {}, h("dt", {}, label), h("dd", {}, String(value))))),
+    h("dl", { class: "pairs" }, facts.map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value)))),
     list(`${what.skipped.length} skipped`, what.skipped.map(({ where, reason }) => [where, reason])),
-    list(`${what.duplicates.length} merged as duplicates`, what.duplicates.map((d) => [d.where, `is ${d.merged_into}`]))].filter(Boolean);
+    list(`${what.duplicates.length} merged as duplicates`, what.duplicates.map((d) => [d.where, `is ${d.merged_into}`]))];
 }
 
 // Every file of what was dropped, folders opened, with its path inside.
