@@ -187,7 +187,7 @@ export function votes(signal) {
     });
   const refresh = cards(rows, (i) => aboutPersona(shown[i], hooks), { signal });
   function setColumns(state) {
-    const ids = state.scripts.filter((script) => script.state === "done").map((script) => script.id);
+    const ids = state.scripts.filter((script) => script.state === "done").map((script) => script.id).sort();
     hooks = new Map(state.scripts.map((script) => [script.id, script.hook]));
     if (ids.length === columns.size && ids.every((id) => columns.has(id))) return false;
     columns = new Map(ids.map((id, i) => [id, i]));
