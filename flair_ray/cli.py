@@ -341,7 +341,8 @@ def serve(
         with redirect_stdout(sys.stderr):
             async with serving(settings, host, port) as served:
                 _heed_sigterm()  # again: Ray has put its own handler in place, which aborts
-                _say(f"the studio is at {served.url}; the API is at {served.url}/api, Ray's dashboard at {served.dashboard_url}.")
+                _say(f"the studio is at {served.url}, its documentation at {served.url}/docs;")
+                _say(f"the API is at {served.url}/api, Ray's dashboard at {served.dashboard_url}.")
                 _say(f"Redis: {served.redis}. Ctrl-C ends it all; runs that are not done go on the next time.")
                 await asyncio.Event().wait()
 

@@ -12,7 +12,7 @@ const MAPS = ["S1_MAP", "S3_SEQUENTIAL", "S4_MAP", "S6_PERSONALIZE"];
 const LISTS = { S1_MAP: "videos", S3_SEQUENTIAL: "scripts", S4_MAP: "personas", S6_PERSONALIZE: "finals" };
 const POINTS = [5, 4, 3, 2, 1];
 const ETA_FROM_SHARE = 0.05; // below it, the rate of completions says nothing yet
-const LOG_KEPT = 120;
+const LOG_KEPT = 60;
 
 const NO_STAGE = {
   status: "pending", total: 0, completed: 0, skipped: 0, startedMs: 0, endedMs: null, timed: 0, waitedMs: 0,

@@ -11,6 +11,7 @@ export const STAGE_NAMES = {
   S1_MAP: "Watch", S2_REDUCE: "Patterns", S3_SEQUENTIAL: "Write", S4_MAP: "Vote", S5_REDUCE: "Count", S6_PERSONALIZE: "Voice",
 };
 const HOOKS = ["question", "shock", "story", "direct_address"];
+const clock = new Intl.DateTimeFormat([], { timeStyle: "medium", hour12: false }); // to make one takes longer than to use it
 const DENSE = 150; // more tiles than these have no words
 const NARROW = 40; // more columns than these have no numbers
 
@@ -187,7 +188,7 @@ export function votes(signal) {
     });
   const refresh = cards(rows, (i) => aboutPersona(shown[i], hooks), { signal });
   function setColumns(state) {
-    const ids = state.scripts.filter((script) => script.state === "done").map((script) => script.id);
+    const ids = state.scripts.filter((script) => script.state === "done").map((script) => script.id).sort();
     hooks = new Map(state.scripts.map((script) => [script.id, script.hook]));
     if (ids.length === columns.size && ids.every((id) => columns.has(id))) return false;
     columns = new Map(ids.map((id, i) => [id, i]));
@@ -276,7 +277,7 @@ export function log() {
     const from = last ? state.log.lastIndexOf(last) + 1 : 0;
     for (const line of state.log.slice(from)) {
       const at = new Date(line.at);
-      list.prepend(h("li", { dataset: { kind: line.kind } }, h("time", { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour12: false })), h("span", {}, line.text)));
+      list.prepend(h("li", { dataset: { kind: line.kind } }, h("time", { datetime: at.toISOString() }, clock.format(at)), h("span", {}, line.text)));
     }
     while (list.children.length > state.log.length) list.lastChild.remove();
     last = state.log.at(-1);
