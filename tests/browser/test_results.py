@@ -35,6 +35,7 @@ async def change_result(page: Page, change: Callable[[Any], None]) -> None:
         change(document)
         await route.fulfill(json=document)
 
+    await page.locator(".detail").wait_for()  # nothing is under way
     await page.route("**/files/result.json", changed)
     await page.reload()
 
