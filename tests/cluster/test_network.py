@@ -98,3 +98,12 @@ def test_what_a_node_reaches(overlay: str, rendered: Rendered, ray_pods: Rendere
         blocks = [peer["ipBlock"] for rule in rules for peer in rule.get("to", []) if "ipBlock" in peer]
         assert blocks
         assert all(b["cidr"] != "0.0.0.0/0" or "169.254.0.0/16" in b["except"] for b in blocks)
+
+
+@pytest.mark.parametrize("overlay", ["kind", "prod"])
+def test_whatever_else_runs_beside_it_is_closed_both_ways(overlay: str, rendered: Rendered) -> None:
+    policies = of_kind(rendered[overlay], "NetworkPolicy")
+    other = {"metadata": {"labels": {"app": "something else"}}, "spec": {"containers": []}}
+    assert not reaches(policies, other, 8000, "flair", RAY)
+    applying = [one["spec"] for one in policies if selects(one["spec"]["podSelector"], {"app": "something else"})]
+    assert [("Egress" in spec["policyTypes"], spec.get("egress", [])) for spec in applying] == [(True, [])]
