@@ -14,7 +14,7 @@ import yaml
 from tests.cluster.conftest import ROOT, Rendered
 
 pytestmark = pytest.mark.long
-CHECKOV = ROOT / ".venv/checkov/bin/checkov"
+CHECKOV = ROOT / "cluster/ecs/.venv/bin/checkov"
 HEADS = {"Pod.flair.flair-head", "Pod.flair.flair-batch-head"}
 RAY = HEADS | {"Pod.flair.flair-worker", "Pod.flair.flair-batch-worker"}
 ALL = RAY | {"StatefulSet.flair.valkey"}
@@ -56,7 +56,7 @@ def accepted(*checks: str) -> set[tuple[str, str]]:
 @pytest.fixture(autouse=True)
 def installed() -> None:
     if not CHECKOV.exists():
-        pytest.fail("This part needs checkov, in an environment of its own: make manifests")
+        pytest.fail("This part needs checkov, in an environment of its own: make cluster-tools")
 
 
 def test_the_manifests(rendered: Rendered, ray_pods: Rendered, tmp_path: Path) -> None:
