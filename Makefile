@@ -7,7 +7,7 @@ MODEL := $(VENV)/.model
 CLUSTER := cluster/ecs/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all chaos check fmt bench constraints docs pictures cluster-tools manifests clean
+.PHONY: help run test test-all chaos check fmt bench constraints docs pictures cluster-tools clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,7 @@ constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing 
 docs: $(STAMP) ## Bring the documentation's tables up to date with the code
 	$(BIN)/python docs/reference.py
 
+.PHONY: manifests
 manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kuberay and the workflows; no cluster, no cloud
 	$(BIN)/pytest tests/cluster --ignore tests/cluster/test_two_pods.py
 
