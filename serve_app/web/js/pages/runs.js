@@ -37,6 +37,7 @@ export async function mount(root, { signal, go }) {
       await what();
       announce(said);
       await look();
+      if (document.activeElement === document.body) root.querySelector(".runs a, .page-head a").focus(); // its row is gone
     } catch (problem) {
       text(fault, problem.detail ?? String(problem));
       fault.hidden = false;
