@@ -83,7 +83,7 @@ def take(base: str, page: Page) -> None:
     """Every picture, of one run."""
     page.add_init_script("localStorage.setItem('flair:session', 'pictures')")
     page.goto(base)
-    page.locator(".price").wait_for()
+    page.locator(".page-create .price").wait_for()
     shoot(page, "create")
     profile = ask(base, "/api/creator-profiles/samples")[0]["profile"]
     body = {"creator_profile": profile, "reasoning_model": "offline"}
@@ -93,11 +93,11 @@ def take(base: str, page: Page) -> None:
     page.locator(".facts", has_text="free").wait_for()
     shoot(page, "live")
     page.goto(f"{base}/#/runs/{run_id}/results")
-    page.locator(".voters").first.wait_for()
+    page.locator(".page-results .voters").first.wait_for()
     shoot(page, "results")
     report_posts(base, run_id)
     page.goto(f"{base}/#/insights")
-    page.locator(".lifts").first.wait_for()
+    page.locator(".page-insights .lifts").first.wait_for()
     shoot(page, "insights")
 
 

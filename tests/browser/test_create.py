@@ -114,7 +114,9 @@ async def test_what_was_typed_is_there_again(api: httpx2.AsyncClient, opened: Op
     await page.locator("#profile-file").set_input_files(tmp_path / "me.json")
     await expect(page.get_by_text("my own words")).to_be_visible()
     await page.locator("#profile-file").set_input_files({"name": "x.json", "mimeType": "", "buffer": b'{"tone": []}'})
-    await expect(page.get_by_role("alert").first).to_have_text(re.compile("^x.json cannot be used: a profile is an object with tone,"))
+    await expect(page.get_by_role("alert").first).to_have_text(
+        re.compile("^x.json cannot be used: a profile is an object with tone,")
+    )
 
 
 async def test_prompts_are_filled_while_typing(api: httpx2.AsyncClient, opened: Open) -> None:

@@ -12,11 +12,12 @@ import { button, hint } from "../parts/fields.js";
 import { count, spaced } from "../parts/words.js";
 
 export async function mount(root, { params: { id }, signal }) {
+  root.append(h("p", { class: "busy" }, "Reading what came of it…"));
   const run = await get(`/api/runs/${id}`, { signal });
-  if (!["completed", "failed", "cancelled"].includes(run.status)) return void root.append(unfinished(id, run.status));
+  if (!["completed", "failed", "cancelled"].includes(run.status)) return void clear(root, unfinished(id, run.status));
   const [result, providers, posts] = await Promise.all([get(`/api/runs/${id}/files/result.json`, { signal }),
     get("/api/providers", { signal }), get(`/api/performance/${id}`, { signal })]);
-  if (!result.ranking) return void root.append(unfinished(id, run.status, result.error));
+  if (!result.ranking) return void clear(root, unfinished(id, run.status, result.error));
 
   const finals = new Map(result.results.map((final) => [final.script_id, final]));
   const written = new Map(result.scripts.map((script) => [script.script_id, script]));
@@ -50,7 +51,7 @@ export async function mount(root, { params: { id }, signal }) {
     }
   }
 
-  root.append(head(id, result, run.status),
+  clear(root, head(id, result, run.status),
     h("div", { class: "columns" }, h("section", { class: "card", "aria-labelledby": "ranked" }, table.el), detail));
   show(rows[0].script_id, false);
 }
