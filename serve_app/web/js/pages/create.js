@@ -2,7 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { get, newId, post, remembered } from "../api.js";
-import { button, fault, field, hint, showFaults } from "../parts/fields.js";
+import { button, fault, field, fold, hint, pairs, showFaults } from "../parts/fields.js";
 import { brief, profileForm } from "../parts/profile.js";
 import { promptPreview } from "../parts/prompts.js";
 import { videoChooser } from "../parts/videos.js";
@@ -63,7 +63,7 @@ export async function mount(root, { signal, go }) {
         h("div", { class: "row", role: "group", "aria-label": "Size" }, ...sizes),
         h("div", { class: "four" }, ...counts.map(({ el }) => el)),
         h("div", { class: "two" }, provider.el, budget.el),
-        h("details", { class: "fold" }, h("summary", {}, "Advanced"), h("div", { class: "two" }, rigor.el, voters.el, seed.el))),
+        fold("Advanced", h("div", { class: "two" }, rigor.el, voters.el, seed.el))),
       preview.el),
     h("aside", { class: "card summary stack", "aria-label": "Your run" },
       h("h2", {}, "Your run"), cost, faults, press,
@@ -183,7 +183,7 @@ function estimated({ usd, calls, duration_s, warnings, model }, { sample, video_
     ["Takes about", duration_s < 1 ? "a moment" : about(1000 * duration_s)]];
   const range = usd.low !== usd.high && ` ${dollars(usd.low)} to ${dollars(usd.high)}`;
   return [h("p", { class: "price" }, dollars(usd.expected), h("small", {}, range)),
-  h("dl", { class: "pairs" }, rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+  pairs(rows),
   sample && hint("The voice is an example's: make it yours above."),
   warnings.map((text) => h("p", { class: "note" }, text))];
 }

@@ -2,7 +2,7 @@
 
 import { clear, h, svg } from "../dom.js";
 import { get } from "../api.js";
-import { hint, plot } from "../parts/fields.js";
+import { fold, hint, plot } from "../parts/fields.js";
 import { count, percent, sentence, spaced } from "../parts/words.js";
 
 export async function mount(root, { signal }) {
@@ -30,7 +30,7 @@ function panel({ prediction_accuracy: share, interval, n, pairs, note, method, t
       hint(`${count(total, "post")} reported`,
         n > 0 && `, ${count(n, "script")} compared in ${count(pairs, "pair")}`, ".")),
     share !== null && gauge(share, interval),
-    h("details", { class: "fold" }, h("summary", {}, "How this is counted"), h("p", {}, method)));
+    fold("How this is counted", h("p", {}, method)));
 }
 
 // A share between 0 and 1 with its interval; the dashed line is what a coin would have.

@@ -38,7 +38,8 @@ export async function mount(root, { params: { id }, signal }) {
         hint(`${final ? "To film" : "Below the cut"} · rank ${row.rank} of ${rows.length}`),
         step(row.rank - 2, "Previous", "‹"), step(row.rank, "Next", "›")),
         h("h2", { id: "chosen", class: "spoken" }, final?.hook ?? script.hook),
-        h("p", { class: "tags" }, script.pattern_used.split(",").map((part) => h("span", { class: "chip" }, spaced(part.trim()))),
+        h("p", { class: "tags" }, [...script.pattern_used.split(","), script.theme, script.emotion].filter(Boolean)
+          .map((part) => h("span", { class: "chip" }, spaced(part.trim()))),
           h("span", { class: "chip" }, duration(1000 * script.estimated_duration)))),
       scriptText(script, final),
       final && filming(id, final, providers.video, signal),

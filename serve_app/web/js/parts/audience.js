@@ -1,7 +1,7 @@
 // Who liked a script and who passed: the segments of the panel, and the voters with what they said.
 
 import { clear, h, svg } from "../dom.js";
-import { hint, plot } from "./fields.js";
+import { fold, hint, plot } from "./fields.js";
 import { count, percent, sentence, spaced } from "./words.js";
 
 const SPLIT = 0.6; // polarisation; 1 is all or nothing from each viewer
@@ -68,9 +68,10 @@ function lists(voters, scriptId) {
     h("span", { class: "hint" }, [voter.age, voter.occupation, voter.location].filter(Boolean).join(", ")),
     at(voter) >= 0 && h("span", { class: "chip on" }, `no. ${at(voter) + 1}`),
     voter.reaction && h("p", { class: "said" }, voter.reaction));
-  const list = (title, some, open) => some.length > 0 && h("details", { class: "fold", open },
-    h("summary", {}, title, h("small", {}, ` ${some.length}`)),
+  const list = (title, some) => some.length > 0 && fold([title, h("small", {}, ` ${some.length}`)],
     h("ul", { class: "voters", tabindex: "0", "aria-label": title }, some.slice(0, SHOWN).map(line)),
     some.length > SHOWN && hint(`And ${some.length - SHOWN} more: see ballots.jsonl in the ZIP.`));
-  return [list("Ranked it", loved, true), list("Left it off their ballot", passed, false)];
+  const liked = list("Ranked it", loved);
+  if (liked) liked.open = true;
+  return [liked, list("Left it off their ballot", passed)];
 }

@@ -6,6 +6,9 @@ export const hint = (...what) => h("p", { class: "hint" }, what);
 export const fault = (...what) => h("p", { class: "fault" }, what);
 export const alerted = (what) => h("p", { class: "fault", role: "alert" }, what);
 export const button = (label, onclick, props) => h("button", { type: "button", class: "btn btn-small", onclick, ...props }, label);
+export const fold = (title, ...what) => h("details", { class: "fold" }, h("summary", {}, title), what);
+export const pairs = (rows) => h("dl", { class: "pairs" }, rows.map(([name, value]) =>
+  h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 // A drawing beside words that say the same.
 export const plot = (height, ...what) => svg("svg", { "aria-hidden": "true", width: "100%", height }, what);
 

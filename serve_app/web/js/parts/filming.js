@@ -24,10 +24,13 @@ export function filming(runId, final, providers, signal) {
     h("div", { class: "row" }, link("teleprompter.html", "Teleprompter", { target: "_blank", rel: "noopener" }),
       save("srt", "Subtitles (SRT)"), save("shots.csv", "Shot list (CSV)")),
     final.shots.length > 0 && shotList(final.shots),
-    final.video_prompt && h("div", { class: "prompt-box" },
-      h("header", {}, h("h4", {}, "Video prompt"), copyButton(final.video_prompt)), h("p", {}, final.video_prompt)),
+    promptBox("Video prompt", final.video_prompt),
+    promptBox("Video prompts, shot by shot", final.shots.map((shot) => shot.video_prompt).filter(Boolean).join("\n\n")),
     providers.length > 0 && video(runId, final.script_id, providers, signal));
 }
+
+const promptBox = (title, prompt) => prompt && h("div", { class: "prompt-box" },
+  h("header", {}, h("h4", {}, title), copyButton(prompt)), h("p", {}, prompt));
 
 const shotList = (shots) => h("table", { class: "shots" },
   h("thead", {}, h("tr", {}, ["Time", "The camera sees", "On screen"].map((name) => h("th", { scope: "col" }, name)))),
@@ -37,7 +40,7 @@ const shotList = (shots) => h("table", { class: "shots" },
 // Orders a video and shows it. One that was ordered from this browser is found again.
 function video(runId, scriptId, providers, signal) {
   const key = `video:${runId}:${scriptId}`;
-  const choice = h("select", { "aria-label": "Video by", class: "small-select" },
+  const choice = h("select", { "aria-label": "Video by" },
     providers.map((name) => h("option", { value: name }, name)));
   const button = push("Make a video", order, { class: "btn" });
   const shown = h("div", { role: "status" });

@@ -2,7 +2,7 @@
 
 import { announce, clear, h } from "../dom.js";
 import { post } from "../api.js";
-import { button as push, fault, field, showFaults } from "./fields.js";
+import { button as push, fault, field, fold, showFaults } from "./fields.js";
 import { count, percent } from "./words.js";
 
 const whole = { kind: "number", min: 0, step: 1, required: true };
@@ -57,7 +57,7 @@ export function postForm(runId, scriptId, known, signal) {
     }
   }
   draw();
-  const form = h("details", { class: "fold" }, h("summary", {}, "Report a post"),
+  const form = fold("Report a post",
     h("form", { class: "stack", novalidate: true, onsubmit: send }, h("div", { class: "two" }, fields.map(({ el }) => el)),
       h("div", { class: "row" }, button)));
   return h("section", { class: "card stack" }, h("h3", {}, "How it did"), rows, form, said);

@@ -1,6 +1,6 @@
 // The creator's profile: eight examples to start from, nine fields, JSON in and out.
 import { h, announce } from "../dom.js";
-import { button, field } from "./fields.js";
+import { button, field, fold } from "./fields.js";
 
 const ESSENTIAL = [
   { name: "tone", label: "How you sound", kind: "area", required: true, maxlength: 2000,
@@ -49,7 +49,7 @@ export function profileForm(samples, changed) {
   const el = h("div", { class: "stack" },
     h("div", { class: "samples", role: "group", "aria-label": "Example profiles" }, ...cards),
     h("div", { class: "two" }, ...essential.map(({ el: one }) => one)),
-    h("details", { class: "fold" }, h("summary", {}, "More about you ", h("small", {}, "audience, themes, hooks")),
+    fold(["More about you ", h("small", {}, "audience, themes, hooks")],
       h("div", { class: "two" }, ...more.map(({ el: one }) => one))),
     h("div", { class: "row" }, file, h("label", { class: "btn", for: "profile-file" }, "Load JSON"),
       button("Save as JSON", () => download(get()), { class: "btn" }), said));

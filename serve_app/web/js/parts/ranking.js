@@ -1,7 +1,7 @@
 // The ranking as a table: a row per script, with the range of ranks that the votes allow, and where the cut is open.
 
 import { h, svg } from "../dom.js";
-import { button as push, hint, plot } from "./fields.js";
+import { button as push, fold, hint, pairs, plot } from "./fields.js";
 import { percent } from "./words.js";
 
 // `pick(scriptId, byPerson)` is called for the row that is chosen. Without intervals, scores are drawn instead.
@@ -54,8 +54,7 @@ function readings({ agreement, position, length, reliability }) {
     ["The same first choice, asked again", reliability && percent(reliability.same_first)],
     ["The deliberately dull script", reliability && `rank ${reliability.dull_rank} of ${reliability.scripts}`],
   ];
-  return h("details", { class: "fold" }, h("summary", {}, "The panel, measured"), h("dl", { class: "pairs" },
-    rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))));
+  return fold("The panel, measured", pairs(rows.filter(([, value]) => value)));
 }
 
 const said = ({ rank_low: low, rank_high: high }) => low === high ? `rank ${low}` : `ranks ${low} to ${high}`;

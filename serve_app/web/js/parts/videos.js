@@ -3,7 +3,7 @@
 import { announce, clear, h } from "../dom.js";
 import { upload } from "../api.js";
 import { duration } from "../format.js";
-import { alerted, hint } from "./fields.js";
+import { alerted, fold, hint, pairs } from "./fields.js";
 import { count } from "./words.js";
 
 // Chooses the video set. `changed({video_set_id, name, usable} | null)` is called when it is another one.
@@ -63,11 +63,11 @@ function reportOf(name, what) {
   const length = what.durations_s.known ? duration(1000 * what.durations_s.median) : "–";
   const facts = [["Can be used", `${what.usable} of ${what.found}`], ["Median length", length],
     ["Median words", what.words.median ?? "–"], ["With numbers", what.engagement.known]];
-  const list = (title, rows) => rows.length > 0 && h("details", { class: "fold" }, h("summary", {}, title),
+  const list = (title, rows) => rows.length > 0 && fold(title,
     h("ul", { class: "listing", tabindex: "0", "aria-label": title },
       rows.slice(0, 200).map(([where, why]) => h("li", {}, h("b", {}, where), ` ${why}`))));
   return [h("p", {}, h("strong", {}, name)),
-    h("dl", { class: "pairs" }, facts.map(([label, value]) => h("div", {}, h("dt", {}, label), h("dd", {}, value)))),
+    pairs(facts),
     list(`${what.skipped.length} skipped`, what.skipped.map(({ where, reason }) => [where, reason])),
     list(`${what.duplicates.length} merged as duplicates`, what.duplicates.map((d) => [d.where, `is ${d.merged_into}`]))];
 }
