@@ -64,6 +64,8 @@ def _library_told(run: RunState) -> EventDraft:
         {
             "pattern_count": len(run.library.entries),
             "patterns": [{"label": e.label, "support": e.support, "lift": e.lift} for e in run.library.entries],
+            "quotes": run.library.quotes,
+            "quotes_dropped": run.library.quotes_dropped,
         },
     )
 

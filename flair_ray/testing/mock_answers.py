@@ -27,6 +27,8 @@ SENTENCE_LENGTH = 100
 """A string that may be this long gets a whole sentence, a shorter one a few words."""
 SOURCE_LENGTH = 1_000
 """Characters at the end of the prompt that words are drawn from: what varies comes last."""
+COPIED = "word for word"
+"""In a string's description: it gets a few words of the question as they stand there."""
 MAX_DEPTH, MAX_NODES, MAX_STRING = 60, 20_000, 100_000
 OPTIONAL_DEPTH = 6
 """Below this depth optional properties, nulls and items are left out, so that a recursive schema ends."""
@@ -139,6 +141,8 @@ class _Writer:
     def _string(self, schema: Mapping[str, Any], depth: int) -> str:
         low = schema.get("minLength", 0)
         high = schema.get("maxLength", low + SENTENCE_LENGTH)
+        if COPIED in str(schema.get("description", "")):
+            return self._phrase(8)[:high]
         if high < low or low > MAX_STRING:
             raise InputError(f"The answer schema asks for a text of {low} to {high} characters.")
         text = self._paragraph() if high >= PARAGRAPH_LENGTH else self._sentence(6 if high >= SENTENCE_LENGTH else 2)

@@ -21,6 +21,7 @@ from flair_ray.domain.patterns import (
     Pattern,
     PatternEntry,
     PatternLibrary,
+    Together,
     Trigger,
 )
 from flair_ray.domain.people import CreatorProfile, Persona
@@ -106,7 +107,14 @@ def _entry(n: int) -> PatternEntry:
         weight=(0.32, 0.22, 0.17, 0.13, 0.1, 0.06)[n],
         triggers=(Trigger.CURIOSITY, Trigger.RELATABILITY, Trigger.UTILITY)[: 1 + n % 3],
         structures=(("claim", "proof", "turn", "ask"),),
-        exemplars=(Exemplar(VideoId(f"video-{n}"), "The first thing they teach you in the kitchen is how to fail."),),
+        exemplars=tuple(
+            Exemplar(VideoId(f"video-{n}-{i}"), "The first thing they teach you in the kitchen is how to fail.", quote)
+            for i, quote in enumerate(("That pot is the whole trick.", "", "Ask me how I know.")[: 1 + n % 3])
+        ),
+        rated=0 if n == 4 else 20 - 3 * n,
+        lift_per_follower=1.4 if n == 0 else None,
+        loop_opens=0.05 if n < 3 else None,
+        loop_closes=0.85 if n < 2 else None,
     )
 
 
@@ -194,7 +202,16 @@ def build(
             warnings=("Asked for 120 videos; the folder holds 100, so 100 are used.",),
         ),
         "patterns": patterns[: videos - stages[StageName.S1].skipped],
-        "library": PatternLibrary(tuple(_entry(n) for n in range(6)), videos, 0.071, 2.9),
+        "library": PatternLibrary(
+            tuple(_entry(n) for n in range(6)),
+            videos,
+            0.071,
+            2.9,
+            0.4,
+            (Together("question hook", "curiosity gap", 31, 1.8),),
+            400,
+            12,
+        ),
         "scripts": candidates,
         "personas": people,
         "videos": material,
@@ -245,7 +262,7 @@ def build_hostile() -> RunResult:
         for final in result.results
     )
     assert result.library is not None
-    exemplar = Exemplar(VideoId("video-1"), HOSTILE)
+    exemplar = Exemplar(VideoId("video-1"), HOSTILE, f"{HOSTILE} more")
     profile = replace(result.spec.profile, niche=HOSTILE, tone=HOSTILE)
     return replace(
         result,
