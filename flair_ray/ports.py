@@ -371,13 +371,14 @@ class RunStore(Protocol):
 
     async def begin_stage(self, lease: Lease, stage: StageName, total: int) -> None:
         """Appends ``stage_started``; the second time changes nothing. Raises LeaseLost."""
-        ...
+
+    async def grow_stage(self, lease: Lease, stage: StageName, total: int) -> None:
+        """A stage under way has more items than it began with; the first time counts. Raises LeaseLost."""
 
     async def complete_stage(
         self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]
     ) -> tuple[ItemId, ...]:
         """Freezes which items later stages use, and returns them: the first freeze wins. Raises LeaseLost."""
-        ...
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]: ...
 

@@ -67,6 +67,37 @@ class Trigger(StrEnum):
     SPECIFICITY = "specificity"
 
 
+class Emotion(StrEnum):
+    """What a viewer is to feel."""
+
+    CURIOSITY = "curiosity"
+    URGENCY = "urgency"
+    INDIGNATION = "indignation"
+    RECOGNITION = "recognition"
+    TRUST = "trust"
+    AMUSEMENT = "amusement"
+    HOPE = "hope"
+    RELIEF = "relief"
+    NOSTALGIA = "nostalgia"
+
+
+EMOTION_OF = {
+    Trigger.CURIOSITY: Emotion.CURIOSITY,
+    Trigger.SOCIAL_PROOF: Emotion.TRUST,
+    Trigger.FEAR_OF_MISSING_OUT: Emotion.URGENCY,
+    Trigger.CONTROVERSY: Emotion.INDIGNATION,
+    Trigger.RELATABILITY: Emotion.RECOGNITION,
+    Trigger.AUTHORITY: Emotion.TRUST,
+    Trigger.HUMOR: Emotion.AMUSEMENT,
+    Trigger.TRANSFORMATION: Emotion.HOPE,
+    Trigger.UTILITY: Emotion.RELIEF,
+    Trigger.NOSTALGIA: Emotion.NOSTALGIA,
+    Trigger.IDENTITY: Emotion.RECOGNITION,
+    Trigger.SPECIFICITY: Emotion.TRUST,
+}
+"""What a lever works on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quote:
     """Words that were said in a video: checked against its transcript (``domain/quotes.py``)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flair_ray.domain.ids import ScriptId
-from flair_ray.domain.patterns import PatternEntry
+from flair_ray.domain.patterns import Emotion, PatternEntry
 
 MIN_SECONDS, MAX_SECONDS = 15.0, 45.0
 """A script's length. Below 15 s there is no room for a turn; past 45 s completion falls off."""
@@ -20,6 +20,10 @@ class ScriptSlot:
     theme: str
     angle: str
     """How to come at the theme, e.g. "a mistake everyone makes"."""
+    emotion: Emotion = Emotion.CURIOSITY
+    """What it should leave a viewer with."""
+    unlike: str = ""
+    """The opening of a draft that was too close to another text; empty for a first draft."""
 
 
 @dataclass(frozen=True, slots=True)

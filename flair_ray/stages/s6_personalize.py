@@ -32,7 +32,7 @@ def work(
     return Work(VoiceBrief(profile, seed), tuple((ItemId(p.script.script_id), p) for p in placed))
 
 
-def original(item: Placed, reason: str) -> FinalScript:
+def original(shared: VoiceBrief, item: Placed, reason: str) -> FinalScript:
     """The script as it was voted for, where no personalized one could be had."""
     script = item.script
     return FinalScript(

@@ -9,7 +9,7 @@ from flair_ray.domain.answers import ShotDraft
 from flair_ray.domain.ids import ScriptId
 from flair_ray.domain.ranking import RankedScript
 from flair_ray.domain.scripts import CandidateScript
-from flair_ray.domain.work import Placed
+from flair_ray.domain.work import Placed, VoiceBrief
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stages.s6_personalize import Personalize, original, timed_shots, work
 
@@ -54,6 +54,6 @@ def test_shots_fill_the_script_exactly() -> None:
 
 @pytest.mark.parametrize("reason", ["the provider gave up"])
 def test_a_script_that_was_voted_for_is_never_lost(reason: str) -> None:
-    final = original(Placed(SCRIPTS[0], rank=2, score=9.0), reason)
+    final = original(VoiceBrief(PROFILE, 7), Placed(SCRIPTS[0], rank=2, score=9.0), reason)
     assert final.personalized_script == SCRIPTS[0].text
     assert (final.personalized, final.notes) == (False, ("Not personalized: the provider gave up",))

@@ -15,8 +15,9 @@ from statistics import fmean, pstdev
 
 from flair_ray.domain.answers import LoopDraft, VideoAnalysis
 from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Trigger
+from flair_ray.domain.topics import phrase_pattern
 from flair_ray.domain.videos import Video
-from flair_ray.providers.offline.text import capital, clean, clip, phrase_pattern, printable, sentences, table
+from flair_ray.providers.offline.text import capital, clean, clip, printable, sentences, table
 
 HEAD, TAIL = 8_000, 2_000
 """Characters read of a transcript: minutes of speech, and its ending."""

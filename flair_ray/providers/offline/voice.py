@@ -17,18 +17,10 @@ from typing import Any
 
 from flair_ray.domain.answers import PersonalizedDraft, ShotDraft
 from flair_ray.domain.people import CreatorProfile
+from flair_ray.domain.topics import phrase_pattern, topic_pattern
 from flair_ray.domain.work import Placed, VoiceBrief
 from flair_ray.providers.offline.fields import Field, recognize, spoken_tip
-from flair_ray.providers.offline.text import (
-    capital,
-    clean,
-    clip,
-    dealt,
-    phrase_pattern,
-    sentences,
-    table,
-    topic_pattern,
-)
+from flair_ray.providers.offline.text import capital, clean, clip, dealt, sentences, table
 
 MOST_CATCHPHRASES = 2
 VOCABULARY_PER_SCRIPT = 2

@@ -46,7 +46,7 @@ def test_the_question_names_the_length_and_the_place() -> None:
 
 
 def test_what_viewers_of_a_run_are_told() -> None:
-    final = original(PLACED, "why")
+    final = original(BRIEF, PLACED, "why")
     assert Personalize().started(PLACED).data == {"script_id": "S01", "rank": 3}
     assert Personalize().progress(PLACED, final).data == {"script_id": "S01"}
     assert Personalize().skipped(PLACED, "why").data["stage"] == "S6_PERSONALIZE"

@@ -11,8 +11,9 @@ from flair_ray.domain.answers import PersonalizedDraft
 from flair_ray.domain.ids import ScriptId
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.scripts import CandidateScript
+from flair_ray.domain.topics import topic_pattern
 from flair_ray.domain.work import Placed, VoiceBrief
-from flair_ray.providers.offline.text import clean, topic_pattern
+from flair_ray.providers.offline.text import clean
 from flair_ray.providers.offline.voice import personalize
 
 
