@@ -239,8 +239,8 @@ class MapStage(Protocol[S_contra, I_contra, O]):
         ...
 
     def parse(self, shared: S_contra, item: I_contra, answer: BaseModel) -> O:
-        """The output from a schema-valid answer. Raises InvalidAnswer where a rule is broken."""
-        ...
+        """The output from a schema-valid answer. Raises InvalidAnswer where a rule is broken, Flawed where the
+        answer will do if asking again brings none that is better."""
 
     def started(self, item: I_contra) -> EventDraft:
         """Appended once, when the item's first call is about to be made."""

@@ -23,7 +23,7 @@ from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.patterns import Pattern, PatternLibrary
-from flair_ray.domain.people import Persona
+from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.ranking import RankedScript, Ranking, rank
 from flair_ray.domain.runs import RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript
@@ -217,7 +217,7 @@ class RunResult:
             "skipped": {name.value: dict(reasons) for name, reasons in self.skipped.items()},
             "scripts": [plain(script) for script in self.scripts],
             "library": plain(self.library) if self.library else None,
-            "creator_profile": plain(spec.profile),
+            "creator_profile": {name: plain(getattr(spec.profile, name)) for name in _PROFILE},
             "completed_at": self.completed_at.isoformat() if self.completed_at else None,
             "warnings": list(spec.warnings),
             "notices": list(self.disclosures),
@@ -275,6 +275,8 @@ class RunResult:
         )
 
 
+_PROFILE = [f.name for f in fields(CreatorProfile) if f.name != "own_transcripts"]
+"""What the creator said elsewhere is material of theirs, and no part of a result that they may pass on."""
 _REQUESTED = ("num_videos", "num_scripts", "num_personas", "top_n", "seed")
 
 

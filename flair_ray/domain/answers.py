@@ -98,7 +98,8 @@ class PersonalizedDraft(Answer):
     body: Paragraph
     payoff: Paragraph
     shots: list[ShotDraft] = Field(min_length=2, max_length=12)
-    video_prompt: Paragraph = Field(description="One prompt for a text-to-video model.")
+    look: Line = Field(description="What is the same in every shot: subject, clothes, setting, light, lens.")
+    video_prompt: Paragraph = Field(description="One prompt for a text-to-video model, for the whole video.")
 
 
 SMALL_BALLOT = 4

@@ -20,6 +20,8 @@ class CreatorProfile:
     content_themes: tuple[str, ...] = ()
     example_hooks: tuple[str, ...] = ()
     recent_topics: tuple[str, ...] = ()
+    own_transcripts: tuple[str, ...] = ()
+    """What they said in videos of their own: how they sound, where it is to be heard."""
 
 
 @dataclass(frozen=True, slots=True)

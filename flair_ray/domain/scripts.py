@@ -56,6 +56,8 @@ class Shot:
     visual: str
     """What the camera sees."""
     on_screen_text: str
+    video_prompt: str = ""
+    """A prompt for this shot alone; with those of the others it gives clips that fit together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class FinalScript:
     body: str
     payoff: str
     video_prompt: str
-    """One prompt for a text-to-video model."""
+    """One prompt for a text-to-video model, for the whole video."""
     shots: tuple[Shot, ...]
     rank: int
     vote_score: float

@@ -34,6 +34,8 @@ OPTIONAL_DEPTH = 6
 """Below this depth optional properties, nulls and items are left out, so that a recursive schema ends."""
 
 _WORD = re.compile(r"[^\W\d_][^\W\d_']{0,14}")
+_AVOIDED = re.compile(r"^(?:Topics to avoid|Catchphrases): .*$", re.MULTILINE)
+"""Lines of the question that no model would take words from at random."""
 _SPARE_WORDS = ["one", "small", "change", "made", "the", "whole", "morning", "easier", "and", "then", "nobody", "asked"]
 """Added to a question of fewer words, so that short questions have different answers too."""
 _TOLD = re.compile(r"(at least|at most|more than|less than) (\d+(?:\.\d+)?)( items| characters)?", re.IGNORECASE)
@@ -65,7 +67,8 @@ class _Writer:
     def __init__(self, root: object, question: str, rng: random.Random) -> None:
         self._root = root
         self._rng = rng
-        words: list[str] = _WORD.findall(question[-SOURCE_LENGTH:].lower())
+        source = _AVOIDED.sub("", question[-3 * SOURCE_LENGTH :])[-SOURCE_LENGTH:]
+        words: list[str] = _WORD.findall(source.lower())
         self._words = words if len(words) > len(_SPARE_WORDS) else words + _SPARE_WORDS
         self._nodes = 0
         self._by_type: Mapping[str, Callable[[Mapping[str, Any], int], Any]] = {

@@ -39,7 +39,7 @@ def video(text: str) -> Video:
 
 
 def profile(text: str) -> CreatorProfile:
-    return CreatorProfile(*(text, (text,), (text,), (text,), text, text), (text,), (text,), (text,))
+    return CreatorProfile(*(text, (text,), (text,), (text,), text, text), (text,), (text,), (text,), (text,))
 
 
 def persona(text: str) -> Persona:

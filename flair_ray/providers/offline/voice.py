@@ -76,6 +76,7 @@ def personalize(brief: VoiceBrief, placed: Placed, seed: int) -> PersonalizedDra
         body=body,
         payoff=payoff,
         shots=shots,
+        look=voice.scrub(_look(voice), ["One person in soft daylight, close and natural."]),
         video_prompt=_video_prompt(voice, shots, script.estimated_duration),
     )
 
@@ -238,22 +239,27 @@ def _caption(voice: _Voice, role: str, text: str, field: Field) -> str:
     return "" if voice.avoid.search(caption) else caption
 
 
-def _video_prompt(voice: _Voice, shots: Sequence[ShotDraft], duration_s: float) -> str:
-    """One paragraph for a text-to-video model."""
+def _look(voice: _Voice) -> str:
+    """What all shots share."""
     camera = table("people")["camera"]
     mood = camera["mood"][next((name for name, _ in _tones(voice.profile)), "plain")]
     niche = clean(voice.profile.niche)
     who = f"one person who makes short videos about {clip(niche, 8, 80)}" if niche else "one person"
+    light = voice.pick(camera["light"], "light")
+    look = f"Filmed on a phone, {mood}. Subject: {who}, natural clothes, speaking to the lens. Light: {light}."
+    return clip(look, 60, 290)
+
+
+def _video_prompt(voice: _Voice, shots: Sequence[ShotDraft], duration_s: float) -> str:
+    """One paragraph for a text-to-video model."""
     start, scenes = 0.0, []
     for shot in shots:
         scenes.append(f"{start:.0f}-{start + shot.seconds:.0f} s: {shot.visual}.")
         start += shot.seconds
-    light = voice.pick(camera["light"], "light")
     text = (
-        f"Vertical 9:16 video, {duration_s:.0f} seconds, filmed on a phone, {mood}. Subject: {who}, natural clothes, "
-        f"speaking to the lens. Light: {light}. {' '.join(scenes)} Real textures, shallow depth of field, gentle "
-        "handheld movement, clean cuts on the beat of the speech, room for captions in the lower third. "
-        "No logos, no brand names, no watermark."
+        f"Vertical 9:16 video, {duration_s:.0f} seconds. {_look(voice)} {' '.join(scenes)} Real textures, shallow "
+        "depth of field, gentle handheld movement, clean cuts on the beat of the speech, room for captions in the "
+        "lower third. No logos, no brand names, no watermark."
     )
     return voice.scrub(
         text, ["Vertical 9:16 video, filmed on a phone, one person in soft daylight, close and natural."]

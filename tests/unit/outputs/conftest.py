@@ -120,7 +120,13 @@ def _entry(n: int) -> PatternEntry:
 
 def _final(script: CandidateScript, place: int, score: float) -> FinalScript:
     shots = (
-        Shot(0.0, 3.0, "Close on a drooping leaf, your hand enters from the left with a watering can.", "STOP 🛑"),
+        Shot(
+            0.0,
+            3.0,
+            "Close on a drooping leaf, your hand enters from the left with a watering can.",
+            "STOP 🛑",
+            f"A can, take {place}.",
+        ),
         Shot(3.0, 11.5, "Over the shoulder: a finger pushed into the soil, knuckle deep.", "2nd knuckle"),
         Shot(11.5, 21.0, "The pot is tipped out on newspaper, roots towards the lens.", ""),
     )
@@ -256,7 +262,9 @@ def build_hostile() -> RunResult:
             body="这是一个没有空格的很长的句子。" * 9,
             payoff="Supercalifragilistic" * 30,
             video_prompt=HOSTILE,
-            shots=tuple(replace(shot, visual=HOSTILE, on_screen_text=HOSTILE) for shot in final.shots),
+            shots=tuple(
+                replace(shot, visual=HOSTILE, on_screen_text=HOSTILE, video_prompt=HOSTILE) for shot in final.shots
+            ),
             notes=(HOSTILE,),
         )
         for final in result.results

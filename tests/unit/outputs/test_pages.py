@@ -112,7 +112,8 @@ def test_links_of_the_report_lead_somewhere(result: RunResult) -> None:
 def test_the_report_shows_each_script_in_both_versions(result: RunResult) -> None:
     page = Page(report_html(result))
     for final in result.results:
-        for shown in (final.hook, final.original_script.hook, final.video_prompt, final.shots[0].visual):
+        shot = final.shots[0]
+        for shown in (final.hook, final.original_script.hook, final.video_prompt, shot.visual, shot.video_prompt):
             assert " ".join(shown.split()) in page.text
     assert "Original text, not personalised" in page.text
     assert "Still mentions a topic to avoid: pesticides." in page.text

@@ -36,7 +36,7 @@ FIELDS = {
     "s3": {"creator", "videos", "library", "script_id", "pattern", "triggers", "structures", "assignment"}
     | {"together", "emotion", "loops"},
     "s4": {"count", "scripts", "viewer", "length"},
-    "s6": {"creator", "seconds", "rank", "script"},
+    "s6": {"creator", "voice", "seconds", "rank", "script"},
 }
 
 

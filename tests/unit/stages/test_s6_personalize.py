@@ -32,7 +32,7 @@ def test_shots_stand_end_to_end_from_nought_to_the_end(seconds: list[float], dur
 
 def test_a_draft_becomes_a_final_script_that_comes_back_from_json() -> None:
     shots = [ShotDraft(seconds=s, visual="v", on_screen_text="t") for s in (5e-324, 1e-323, 4)]
-    draft = PersonalizedDraft(hook="H?", body="B.", payoff="P.", shots=shots, video_prompt="A pan.")
+    draft = PersonalizedDraft(hook="H?", body="B.", payoff="P.", shots=shots, look="A kitchen.", video_prompt="A pan.")
     final = Personalize().parse(BRIEF, PLACED, draft)
     assert (final.rank, final.vote_score, final.original_script) == (3, 7.0, SCRIPT)
     assert decode(FinalScript, encode(final)) == final

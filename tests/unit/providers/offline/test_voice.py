@@ -23,7 +23,7 @@ def rewritten(profile: CreatorProfile, script: CandidateScript, rank: int = 1, s
 
 def everything(draft: PersonalizedDraft) -> list[str]:
     shots = [text for shot in draft.shots for text in (shot.visual, shot.on_screen_text)]
-    return [draft.hook, draft.body, draft.payoff, draft.video_prompt, *shots]
+    return [draft.hook, draft.body, draft.payoff, draft.look, draft.video_prompt, *shots]
 
 
 def spoken(draft: PersonalizedDraft) -> str:
