@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from flair_ray.domain.ids import PersonaId
 
+VOICES, VOICE_CHARS = 5, 1_200
+"""Transcripts of the creator that a model is shown, and characters of each: about a minute of speech."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreatorProfile:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.people import VOICE_CHARS, VOICES, CreatorProfile, Persona
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.prompts import fence, joined
-
-VOICES, VOICE_CHARS = 5, 1_200
-"""Transcripts of the creator that are shown, and characters of each: about a minute of speech."""
 
 
 def creator_brief(profile: CreatorProfile) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from flair_ray.api import make_order
+from flair_ray.config import Settings
 from flair_ray.data import sample_profiles
 from flair_ray.domain.answers import PersonalizedDraft, ShotDraft
 from flair_ray.domain.ids import ScriptId
-from flair_ray.domain.people import CreatorProfile
+from flair_ray.domain.people import VOICE_CHARS, VOICES, CreatorProfile
 from flair_ray.domain.ranking import RankedScript
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.domain.work import Placed, VoiceBrief
 from flair_ray.errors import Flawed
+from flair_ray.options import RunOptions
 from flair_ray.providers.offline import OfflineProvider
-from flair_ray.stages.briefs import VOICE_CHARS, VOICES
 from flair_ray.stages.s6_personalize import Personalize, original, timed_shots, work
 
 PROFILE = sample_profiles()[0].profile
@@ -132,3 +135,15 @@ def test_a_script_that_was_voted_for_is_never_lost(reason: str) -> None:
     final = original(VoiceBrief(PROFILE, 7), Placed(SCRIPTS[0], rank=2, score=9.0), reason)
     assert final.personalized_script == SCRIPTS[0].text
     assert (final.personalized, final.notes) == (False, ("Not personalized: the provider gave up",))
+
+
+def test_videos_of_ones_own_are_read_like_any_others(settings: Settings, tmp_path: Path) -> None:
+    for n in range(7):
+        (tmp_path / f"{n}.txt").write_text(f"This is how I say number {n}. " * 200)
+    options = RunOptions(provider="offline", profile=PROFILE, own_videos=tmp_path)
+    _, order = make_order(options, settings)
+    assert [text[:25] for text in order.profile.own_transcripts] == [
+        f"This is how I say number {n}"[:25] for n in range(5)
+    ]
+    assert {len(text) for text in order.profile.own_transcripts} == {VOICE_CHARS}
+    assert replace(order.profile, own_transcripts=()) == PROFILE
