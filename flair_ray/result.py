@@ -23,7 +23,7 @@ from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.patterns import Pattern, PatternLibrary
-from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.people import Persona
 from flair_ray.domain.ranking import RankedScript, Ranking, rank
 from flair_ray.domain.runs import RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript
@@ -217,7 +217,7 @@ class RunResult:
             "skipped": {name.value: dict(reasons) for name, reasons in self.skipped.items()},
             "scripts": [plain(script) for script in self.scripts],
             "library": plain(self.library) if self.library else None,
-            "creator_profile": _without_own_words(spec.profile),
+            "creator_profile": _profile(spec),
             "completed_at": self.completed_at.isoformat() if self.completed_at else None,
             "warnings": list(spec.warnings),
             "notices": list(self.disclosures),
@@ -296,9 +296,9 @@ def _receipt_line(stage: StageName, counts: StageCounts, spec: RunSpec) -> Recei
     )
 
 
-def _without_own_words(profile: CreatorProfile) -> dict[str, Any]:
+def _profile(spec: RunSpec) -> dict[str, Any]:
     """What the creator said elsewhere is material of theirs, and no part of a result that they may pass on."""
-    return {name: value for name, value in plain(profile).items() if name != "own_transcripts"}
+    return {name: value for name, value in plain(spec.profile).items() if name != "own_transcripts"}
 
 
 def _progress(counts: StageCounts) -> dict[str, Any]:
