@@ -19,11 +19,10 @@ def phrase_pattern(phrases: Sequence[str]) -> re.Pattern[str]:
     longest_first = sorted((p for p in phrases if p), key=len, reverse=True)
     if not longest_first:
         return re.compile(r"(?!)")
-    return re.compile("|".join(map(_whole, longest_first)), re.IGNORECASE)
-
-
-def _whole(phrase: str) -> str:
-    return re.escape(phrase) if _UNSPACED.search(phrase) else rf"(?<!\w){re.escape(phrase)}(?!\w)"
+    anywhere = [re.escape(p) for p in longest_first if _UNSPACED.search(p)]
+    whole = [re.escape(p) for p in longest_first if not _UNSPACED.search(p)]
+    words = [rf"(?<!\w)(?:{'|'.join(whole)})(?!\w)"] if whole else []
+    return re.compile("|".join((*words, *anywhere)), re.IGNORECASE)
 
 
 def topic_pattern(topics: Iterable[str]) -> re.Pattern[str]:

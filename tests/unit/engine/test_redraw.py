@@ -15,7 +15,8 @@ from flair_ray.domain.scripts import ScriptSlot
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.order import Order
 from flair_ray.engine.results import gather_result
-from flair_ray.errors import BadRequest
+from flair_ray.errors import BadRequest, StoreUnavailable
+from flair_ray.ports import Lease
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.result import RunResult
 from flair_ray.stores.redis_store import RedisRunStore
@@ -129,6 +130,32 @@ async def test_a_run_that_is_resumed_asks_for_no_more_than_it_would_have(
     assert await local_driver(writer).drive(run_id) is RunStatus.COMPLETED
     assert writer.asked[StageName.S3] == 7
     assert "S07" in written(await gather_result(store, run_id))
+
+
+async def test_a_driver_that_dies_before_the_freeze_leaves_what_it_replaced(
+    store: RedisRunStore, submit: Submit, local_driver: Callable[..., Driver], small_order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    run_id = await submit(small_order)
+    writer = Writer(copies={"S03"}, refuses={"S05"}, said=small_order.videos[0].transcript)
+    complete = store.complete_stage
+
+    async def dies(lease: Lease, stage: StageName, *args: object) -> object:
+        if stage is StageName.S3:
+            raise StoreUnavailable("gone")
+        return await complete(lease, stage, *args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "complete_stage", dies)
+        with pytest.raises(StoreUnavailable):
+            await local_driver(writer).drive(run_id)
+    assert (await store.snapshot(run_id)).status is RunStatus.RUNNING
+    assert await local_driver(writer).drive(run_id) is RunStatus.COMPLETED
+    assert writer.asked[StageName.S3] == 7  # a quarter of six is one: S03 is drawn again, S05 is not
+    result = await gather_result(store, run_id)
+    assert written(result) == ["S01", "S02", "S03", "S04", "S06", "S07"]
+    assert any(note.startswith("Script S03 stays") for note in result.disclosures)
+    assert result.stages[StageName.S3].total == 7
 
 
 class Refusing(OfflineProvider):
