@@ -40,6 +40,10 @@ class CandidateScript:
     """Seconds."""
     structural_notes: str
     """Where the pattern interrupt sits and why the structure should hold attention."""
+    theme: str = ""
+    angle: str = ""
+    emotion: str = ""
+    """These three: what it was to be about, how to come at it, and what to leave a viewer with."""
 
     @property
     def text(self) -> str:

@@ -183,6 +183,9 @@ class Generate:
             payoff=answer.payoff,
             estimated_duration=round(answer.estimated_duration, 1),
             structural_notes=answer.structural_notes,
+            theme=item.theme,
+            angle=item.angle,
+            emotion=item.emotion.value,
         )
 
     def started(self, item: ScriptSlot) -> EventDraft:

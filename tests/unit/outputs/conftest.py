@@ -62,6 +62,9 @@ def _scripts(number: int) -> tuple[CandidateScript, ...]:
             payoff=PAYOFF,
             estimated_duration=18.0 + n % 20,
             structural_notes="The interrupt is the tipped pot at second nine; the question stays open until the end.",
+            theme="repotting",
+            angle="a mistake nearly everyone makes",
+            emotion="relief",
         )
         for n in range(number)
     )
@@ -251,7 +254,15 @@ def build_hostile() -> RunResult:
     """A run in which every text that comes from outside tries to be markup."""
     result = build(scripts=3, personas=4, videos=5, top_n=2, provider="openai", notices=(HOSTILE,))
     scripts = tuple(
-        replace(s, pattern_used=HOSTILE, hook=HOSTILE, body=HOSTILE * 30, payoff=HOSTILE, structural_notes=HOSTILE)
+        replace(
+            s,
+            pattern_used=HOSTILE,
+            hook=HOSTILE,
+            body=HOSTILE * 30,
+            payoff=HOSTILE,
+            structural_notes=HOSTILE,
+            theme=HOSTILE,
+        )
         for s in result.scripts
     )
     finals = tuple(

@@ -121,6 +121,7 @@ def test_the_report_shows_each_script_in_both_versions(result: RunResult) -> Non
         shot = final.shots[0]
         for shown in (final.hook, final.original_script.hook, final.video_prompt, shot.visual, shot.video_prompt):
             assert " ".join(shown.split()) in page.text
+    assert "repotting: a mistake nearly everyone makes, to leave a viewer with relief." in page.text
     assert "Original text, not personalised" in page.text
     assert "Still mentions a topic to avoid: pesticides." in page.text
     assert "2 × The answer was cut off at the token limit, twice." in page.text

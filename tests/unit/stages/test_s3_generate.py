@@ -113,6 +113,8 @@ def test_what_viewers_of_a_run_are_told() -> None:
     draft = ScriptDraft(hook="H?", body="B.", payoff="P.", estimated_duration=20.04, structural_notes="n")
     script = Generate().parse(todo.shared, slot, draft)
     assert script.estimated_duration == 20.0
-    assert Generate().started(slot).data["theme"] == slot.theme
+    assert (script.theme, script.angle, script.emotion) == (slot.theme, slot.angle, slot.emotion)
+    told = Generate().started(slot).data
+    assert (told["theme"], told["angle"], told["emotion"]) == (slot.theme, slot.angle, slot.emotion)
     assert Generate().progress(slot, script).data == {"script_id": "S01", "hook": "H?"}
     assert Generate().skipped(slot, "why").data == {"stage": "S3_SEQUENTIAL", "item_id": "S01", "reason": "why"}
