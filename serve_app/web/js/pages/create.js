@@ -178,12 +178,11 @@ function kept() {
   }
 }
 
-function estimated({ usd, calls, duration_s, warnings, model }, { sample, video_set }) {
+function estimated({ usd, calls, duration_s, warnings, model }, { video_set }) {
   const rows = [["Model", model], ["Videos", video_set ? video_set.name : "sample library"], ["Calls", calls.toLocaleString("en")],
     ["Takes about", duration_s < 1 ? "a moment" : about(1000 * duration_s)]];
   const range = usd.low !== usd.high && ` ${dollars(usd.low)} to ${dollars(usd.high)}`;
   return [h("p", { class: "price" }, dollars(usd.expected), h("small", {}, range)),
   pairs(rows),
-  sample && hint("The voice is an example's: make it yours above."),
   warnings.map((text) => h("p", { class: "note" }, text))];
 }
