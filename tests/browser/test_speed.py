@@ -158,21 +158,25 @@ async def test_a_page_that_comes_late_to_a_large_run_stays_responsive(
         "configuration": {},
     }
 
-    async def answer(route: Route) -> None:
-        if "/status/" not in route.request.url:
-            return await route.fulfill(json=run)
-        frames = [f"id: {m['id']}\nevent: {m['event']}\ndata: {json.dumps(m)}\n\n" for m in log]
-        return await route.fulfill(content_type="text/event-stream", body="".join(frames))
+    frames = "".join(f"id: {m['id']}\nevent: {m['event']}\ndata: {json.dumps(m)}\n\n" for m in log)
 
     async def once() -> float:
         page: Page = await opened("about:blank")
-        await page.route("**/api/pipeline/status/**", answer)
-        await page.route(f"**/api/runs/{RUN_ID}", answer)
+        answers = iter([frames])
+
+        async def events(route: Route) -> None:
+            """All at once; who comes back waits."""
+            if (body := next(answers, None)) is not None:
+                await route.fulfill(content_type="text/event-stream", body=body)
+
+        await page.route("**/api/pipeline/status/**", events)
+        await page.route(f"**/api/runs/{RUN_ID}", lambda route: route.fulfill(json=run))
         await page.add_init_script(WATCH_TASKS)
         await page.goto(f"{quiet_api.base_url}/#/runs/{RUN_ID}")
         state = await state_of(page, log[-1]["id"])
         assert state["stages"]["S4_MAP"]["completed"] == VIEWERS
         longest: float = await page.evaluate("Math.max(0, ...tasks)")
+        await page.close()
         return longest
 
     longest = [await once()]
