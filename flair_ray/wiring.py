@@ -30,10 +30,13 @@ from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_worker import ToolKit
+from flair_ray.engine.telling import Teller
 from flair_ray.errors import InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.ports import Panel
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
+from flair_ray.stores.backlog import RedisBacklog
+from flair_ray.stores.cloudwatch import CloudWatch
 from flair_ray.stores.dynamodb import DynamoRecords
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.local_files import LocalFiles
@@ -220,9 +223,9 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
 
 async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     """A host on the cluster, built in its actor. Accounts are those of the node it runs on."""
-    from flair_ray.engine.ray_executor import RayExecutor
+    from flair_ray.engine.ray_executor import RayExecutor, workers
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
-    from flair_ray.workbench import worker_tools
+    from flair_ray.workbench import payer, worker_tools
 
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
@@ -230,7 +233,10 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), service_name(redis_url))
     driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
     keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
-    return RunHost(store, driver, SystemClock(), keeper.keep_ended)
+    if settings.cloudwatch_namespace is None:
+        return RunHost(store, driver, SystemClock(), keeper.keep_ended)
+    teller = Teller(RedisBacklog(redis, payer), CloudWatch(settings.cloudwatch_namespace), workers)
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended, teller.tell)
 
 
 @asynccontextmanager
