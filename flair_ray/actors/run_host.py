@@ -11,8 +11,8 @@ another as soon as their leases end. Two hosts that reach for the same run are t
 A run that began under other prompts or answer schemas is left to a host of that version, as during a rollout there
 is one; when after a while none has come, it is failed with the reason, for every run must end.
 
-Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere, and tells how much
-waits for workers.
+Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere, and tells what waits
+for workers. Video jobs are found by the same look as runs, and carried out by a ``VideoDesk``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.domain.ids import RunId
 from flair_ray.errors import FlairError, LeaseLost, RunConflict, RunOutdated, StoreUnavailable
 from flair_ray.ports import Clock, RunDriver, RunStore
@@ -39,7 +40,7 @@ OUTDATED_S = 600.0
 """How long a run of another version waits for a host of its own."""
 
 
-async def _nothing() -> None:
+async def _keep_nothing() -> None:
     pass
 
 
@@ -51,9 +52,10 @@ class RunHost:
         store: RunStore,
         driver: RunDriver,
         clock: Clock,
-        keep_ended: Callable[[], Awaitable[None]] = _nothing,
-        tell: Callable[[], Awaitable[None]] = _nothing,
+        keep_ended: Callable[[], Awaitable[None]] = _keep_nothing,
         capacity: int = CAPACITY,
+        videos: VideoDesk | None = None,
+        tell: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._driver = driver
@@ -61,6 +63,7 @@ class RunHost:
         self._keep_ended = keep_ended
         self._tell = tell
         self._capacity = capacity
+        self._videos = videos
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._outdated: dict[RunId, float] = {}
         self._news = asyncio.Event()
@@ -77,11 +80,15 @@ class RunHost:
 
     async def run(self) -> None:
         """Adopt and drive until cancelled; then the runs stay open, for another host."""
-        beside = [asyncio.create_task(work()) for work in (self._keep, self._telling)]
+        beside = [asyncio.create_task(self._keep(), name="keeping")]
+        if self._tell:
+            beside.append(asyncio.create_task(self._telling(self._tell), name="telling"))
         try:
             while True:
                 self._news.clear()
                 await self._adopt()
+                if self._videos:
+                    await self._videos.look()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), LOOK_S)
         finally:
@@ -89,6 +96,8 @@ class RunHost:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._videos:
+                await self._videos.close()
 
     async def _keep(self) -> None:
         """One after the other, beside the driving: an archive that is slow holds up no run."""
@@ -98,9 +107,9 @@ class RunHost:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), KEEP_LOOK_S)
 
-    async def _telling(self) -> None:
+    async def _telling(self, tell: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._tell()
+            await tell()
             await asyncio.sleep(TELL_LOOK_S)
 
     async def _adopt(self) -> None:
