@@ -18,29 +18,13 @@ import yaml
 from flair_ray.config import KEY_NAMES, Settings
 from flair_ray.stores.cloudwatch import BACKLOG, WORKERS
 from flair_ray.stores.dynamodb import EXPIRY, INDEX, INDEX_KEYS, KEYS
+from tests.system.conftest import tool
 
 pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "cluster" / "ecs"
-BIN = FOLDER / ".venv" / "bin"
 MOST_BYTES = 51_200
 """What CloudFormation takes without a bucket."""
 Found = dict[str, dict[str, Any]]
-
-
-def tool(name: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    if not (BIN / name).exists():
-        pytest.fail("This part needs CDK, cfn-lint and checkov: make cluster-tools")
-    return subprocess.run([BIN / name, *words], cwd=folder, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with what `python cluster/ecs/app.py` makes."""
-    folder = tmp_path_factory.mktemp("ecs")
-    done = tool("python", "app.py", str(folder), folder=FOLDER)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 class Stacks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,16 +11,19 @@ import boto3
 import pytest
 from redis.asyncio import Redis
 
+from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId, StageName, new_run_id
-from flair_ray.domain.runs import Limits
+from flair_ray.domain.runs import Limits, ModelChoice
+from flair_ray.engine.driver import Driver
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.telling import Teller
 from flair_ray.errors import ArchiveUnavailable
-from flair_ray.ports import Ask
+from flair_ray.ports import Ask, StageJob
 from flair_ray.stores.backlog import SHORT_MS, RedisBacklog
 from flair_ray.stores.cloudwatch import BACKLOG, WORKERS, CloudWatch
 from flair_ray.stores.permits import RedisPermits
 from flair_ray.stores.redis_store import RedisRunStore, connect
+from flair_ray.workbench import payer, worker_tools
 from tests.conftest import serving_redis
 
 WORKER_COUNT = 4
@@ -48,13 +52,24 @@ def backlog(redis: Redis) -> RedisBacklog:
 
 
 @pytest.fixture
-def under_way(store: RedisRunStore, small_order: Order, settings: object) -> UnderWay:
+def hand_in(store: RedisRunStore, small_order: Order, settings: Settings) -> Callable[[], Awaitable[RunId]]:
+    """Record a run for the hosts."""
+
+    async def submit() -> RunId:
+        run_id = new_run_id()
+        spec, inputs = prepare(small_order, settings)
+        await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=True)
+        return run_id
+
+    return submit
+
+
+@pytest.fixture
+def under_way(store: RedisRunStore, hand_in: Callable[[], Awaitable[RunId]]) -> UnderWay:
     """A hosted run whose first stage has so many items."""
 
     async def begin(items: int) -> RunId:
-        run_id = new_run_id()
-        spec, inputs = prepare(small_order, settings)  # type: ignore[arg-type]
-        await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=True)
+        run_id = await hand_in()
         await store.begin_stage(await store.acquire(run_id, 60), StageName.S1, items)
         return run_id
 
@@ -78,22 +93,19 @@ async def test_what_is_neither_done_nor_in_flight_waits(
 
 
 async def test_what_is_done_waits_no_more(
-    backlog: RedisBacklog, small_order: Order, submit_hosted: Callable[[], Awaitable[RunId]], local_driver: object
+    backlog: RedisBacklog, hand_in: Callable[[], Awaitable[RunId]], local_driver: Callable[[], Driver]
 ) -> None:
-    run_id = await submit_hosted()
-    await local_driver().drive(run_id)  # type: ignore[operator]
+    seen: list[int | None] = []
+    watching = asyncio.create_task(watch(backlog, seen))
+    await local_driver().drive(await hand_in())
+    watching.cancel()
+    assert max(left or 0 for left in seen) > 0
     assert await backlog.waiting() == 0
 
 
-@pytest.fixture
-def submit_hosted(store: RedisRunStore, small_order: Order, settings: object) -> Callable[[], Awaitable[RunId]]:
-    async def submit() -> RunId:
-        run_id = new_run_id()
-        spec, inputs = prepare(small_order, settings)  # type: ignore[arg-type]
-        await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=True)
-        return run_id
-
-    return submit
+async def watch(backlog: RedisBacklog, seen: list[int | None]) -> None:
+    while True:
+        seen.append(await backlog.waiting())
 
 
 async def test_at_the_limit_nothing_waits_for_a_worker(
@@ -118,6 +130,19 @@ async def test_one_account_at_its_limit_does_not_hide_another(redis: Redis, unde
     await permits.declare(Limits(max_in_flight=1))
     await permits.exchange(asks(2))
     assert await both.waiting() == 30
+
+
+async def test_the_account_that_is_looked_at_is_the_one_that_workers_use(
+    redis: Redis, redis_url: str, under_way: UnderWay, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "made-up")
+    model = ModelChoice("openai", "any")
+    run_id = await under_way(12)
+    tools = await worker_tools(settings, redis_url, {})
+    job = StageJob(run_id, "me", "print", StageName.S1, None, (), 12, model, Limits(max_in_flight=100))
+    async with tools.limiter_for(job).permit(1):
+        assert await RedisBacklog(redis, lambda _: payer(model)).waiting() == 12 - 1
+    await tools.close()
 
 
 def told(name: str, namespace: str) -> list[float]:
