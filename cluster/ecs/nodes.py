@@ -182,6 +182,8 @@ class Nodes(Construct):
             "FLAIR_IMAGE": self._image_tag,
             "RAY_AUTH_MODE": "token",
             "RAY_LOG_TO_STDERR": "1",
+            "RAY_BACKEND_LOG_LEVEL": "warning",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "60",  # there is none, but its monitor logs what it finds
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(DRAIN_S),
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(DRAIN_S),
