@@ -69,6 +69,7 @@ class Foundation(Stack):
         )
         key.add_alias(f"alias/{name}")
         for service in (f"logs.{self.region}.amazonaws.com", "cloudwatch.amazonaws.com"):
+            key.grant(iam.ServicePrincipal(service), "kms:DescribeKey")
             key.grant_encrypt_decrypt(iam.ServicePrincipal(service))
         return key
 
