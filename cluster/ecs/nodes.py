@@ -26,7 +26,6 @@ from roles import PREFIX
 from sizes import PROVIDER_KEYS, Task
 
 HEAD, FRONT, WORKER = "head", "front", "worker"
-GCS_PORT = 6379
 DRAIN_S, STOP_S = 100, 120
 """A node that is told to stop lets its shards and streams end. Fargate waits for two minutes at most."""
 WAITS_FOR_HEAD_S = 600
@@ -35,23 +34,28 @@ SHM, TMP = "/dev/shm", "/tmp"  # noqa: S108
 SHM_MIB, PLASMA_MIB, TMP_MIB = 512, 400, 1024
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 
-COMMON = "--disable-usage-stats --object-store-memory {plasma} --node-manager-port 20001 --object-manager-port 20002 \
---min-worker-port 21000 --max-worker-port 29999"
-REDIS = 'export FLAIR_REDIS_URL="rediss://flair:$FLAIR_REDIS_PASSWORD@$FLAIR_REDIS_HOST:6379/0"; '
 # Under one namespace Ray's state outlives the head, and with it what was set up by an image and its settings, passwords
-# too. So each image and each set of settings begins with a state of its own; runs are not in it.
-RUN_HEAD = """\
+# too. So each image and each set of settings begins with a state of its own, on a port of its own, where nodes of the
+# old one do not bother its head until they are replaced. Runs are not in it.
+BEGIN = """\
+export FLAIR_REDIS_URL="rediss://flair:$FLAIR_REDIS_PASSWORD@$FLAIR_REDIS_HOST:6379/0"
 state=$(env | grep -E '^(FLAIR_|RAY_AUTH_)|_API_KEY=' | sort | sha256sum | cut -c1-16)
+port=$((11000 + 0x$(printf %.3s $state)))
+"""
+RUN_HEAD = """\
+echo $port > ~/port
 export RAY_external_storage_namespace=$state
 export RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S=0
-ray start --head --block --port {gcs} --num-cpus 0 --dashboard-host 0.0.0.0 --dashboard-port 8265 \
---redis-username ray --redis-password "$RAY_REDIS_PASSWORD" {common} &
+ray start --head --block --port $port --num-cpus 0 --dashboard-host 0.0.0.0 --dashboard-port 8265 \
+--redis-username ray --redis-password "$RAY_REDIS_PASSWORD" COMMON &
 trap "kill -TERM $!" TERM
 printf %s "$SERVE_CONFIG" > ~/serve.yaml
 until serve deploy ~/serve.yaml; do kill -0 $! || exit 1; sleep 5; done
 wait $!; wait $!
 """
-RUN_NODE = "exec ray start --block --address {head}:{gcs} {offer} {common}"
+RUN_NODE = "exec ray start --block --address HEAD:$port OFFER COMMON\n"
+COMMON = f"--disable-usage-stats --object-store-memory {PLASMA_MIB * 1024**2} --node-manager-port 20001 \
+--object-manager-port 20002 --min-worker-port 21000 --max-worker-port 29999"
 
 
 def serve_config(fronts: int) -> dict[str, Any]:
@@ -84,17 +88,15 @@ class Nodes(Construct):
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )
         self.cluster.add_default_cloud_map_namespace(name=f"{name}.internal", type=discovery.NamespaceType.DNS_PRIVATE)
-        common = COMMON.format(plasma=PLASMA_MIB * 1024**2)
-        at_head = {"head": f"{HEAD}.{name}.internal", "gcs": GCS_PORT, "common": common}
-        self.head = self._service(HEAD, size.head, 1, RUN_HEAD.format(**at_head))
+        self.head = self._service(HEAD, size.head, 1, RUN_HEAD)
         self.head.enable_cloud_map(name=HEAD, dns_ttl=Duration.seconds(10))
         replica = "--num-cpus 0 --resources '{\"front\": 1}'"
-        self.front = self._service(FRONT, size.front, size.fronts, RUN_NODE.format(offer=replica, **at_head))
+        self.front = self._service(FRONT, size.front, size.fronts, RUN_NODE.replace("OFFER", replica))
         # cfn-lint: CDK says that the targets come first, and so does the reference to them. Harmless.
         accept(self.front, cfn_lint=["W3005"])
         # Without a count, so that a deployment leaves what the autoscaling has found.
         cores = f"--num-cpus {max(1, size.worker.cpu // 1024)}"
-        self.worker = self._service(WORKER, size.worker, None, RUN_NODE.format(offer=cores, **at_head))
+        self.worker = self._service(WORKER, size.worker, None, RUN_NODE.replace("OFFER", cores))
         for service in (self.front, self.worker):
             service.node.add_dependency(self.head)
 
@@ -142,7 +144,7 @@ class Nodes(Construct):
         linux.add_tmpfs(ecs.Tmpfs(container_path=SHM, size=SHM_MIB))
         linux.add_tmpfs(ecs.Tmpfs(container_path=TMP, size=TMP_MIB))
         check = ecs.HealthCheck(
-            command=["CMD-SHELL", f"ray health-check --address 127.0.0.1:{GCS_PORT}"],
+            command=["CMD-SHELL", "ray health-check --address 127.0.0.1:$(cat ~/port)"],
             interval=Duration.seconds(30),
             timeout=Duration.seconds(20),
             start_period=Duration.seconds(120),
@@ -151,7 +153,7 @@ class Nodes(Construct):
             kind,
             image=ecs.ContainerImage.from_ecr_repository(self._base.images, self._image_tag),
             entry_point=["/bin/bash", "-c"],
-            command=[REDIS + command],
+            command=[BEGIN + command.replace("COMMON", COMMON).replace("HEAD", f"{HEAD}.{self._name}.internal")],
             environment=self._environment() | self._of_head(kind),
             secrets=self._secrets(kind),
             logging=ecs.LogDriver.aws_logs(

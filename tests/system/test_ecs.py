@@ -183,7 +183,7 @@ def test_the_head_never_overlaps_itself_and_is_found_by_name(stacks: Stacks) -> 
     assert head["ServiceRegistries"]
     [record] = stacks.of("ServiceDiscovery::Service")
     [namespace] = stacks.of("ServiceDiscovery::PrivateDnsNamespace")
-    address = f"--address {record['Name']}.{namespace['Name']}:6379"
+    address = f"--address {record['Name']}.{namespace['Name']}:$port"
     assert all(address in stacks.container(name)["Command"][0] for name in ("front", "worker"))
     assert all(stacks.service(n)["DeploymentConfiguration"]["DeploymentCircuitBreaker"]["Rollback"] for n in NODES)
 
