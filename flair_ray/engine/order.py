@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeVar
 
 from flair_ray.config import Settings
@@ -59,6 +60,7 @@ class Order:
     """What was left out while reading the input: becomes part of the run's warnings."""
 
 
+@cache
 def answers_version() -> str:
     """Of the prompts and the answer schemas: runs under different ones do not mix."""
     schemas = (json.dumps(m.model_json_schema(), sort_keys=True) for m in ANSWER_MODELS)
@@ -66,8 +68,8 @@ def answers_version() -> str:
 
 
 def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
-    """The spec and inputs of a run. Raises InputError for counts below 1 or above the settings' bounds."""
-    _check_counts(order, settings)
+    """The spec and inputs of a run. Raises InputError as ``check`` does."""
+    check(order, settings)
     warnings = list(order.remarks)
     videos = _distinct("videos", order.videos, lambda v: v.video_id, warnings)[: order.num_videos]
     personas = _distinct("personas", order.personas, lambda p: p.persona_id, warnings)
@@ -103,11 +105,6 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
 def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
     """The price that was given, else the one that is known; the cap's shares, from what the run is expected to take."""
     price = order.price or known_price(order.model)
-    if order.max_usd is not None and price is None:
-        raise InputError(
-            f"--max-usd cannot be kept: nobody here knows the price of {order.model.model}. "
-            "Give it with --price IN/OUT, in dollars per million tokens."
-        )
     money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
     if price is None or price.free:
         return money
@@ -133,7 +130,8 @@ def _fingerprint(spec: RunSpec) -> str:
     return f"{answers_version()}-{digest(said, *told, length=12)}"
 
 
-def _check_counts(order: Order, settings: Settings) -> None:
+def check(order: Order, settings: Settings) -> None:
+    """Raises InputError for counts below 1 or above the settings' bounds, and for a cap that nobody can keep."""
     if not order.videos or not order.personas:
         raise InputError("A run needs at least one video and one persona.")
     bounds = {
@@ -158,6 +156,11 @@ def _check_counts(order: Order, settings: Settings) -> None:
     if order.max_usd is not None and not 0 < order.max_usd <= MOST_USD:
         raise InputError(
             f"--max-usd must be a number of dollars above 0, at most {MOST_USD:,.0f}, not {order.max_usd:g}."
+        )
+    if order.max_usd is not None and (order.price or known_price(order.model)) is None:
+        raise InputError(
+            f"--max-usd cannot be kept: nobody here knows the price of {order.model.model}. "
+            "Give it with --price IN/OUT, in dollars per million tokens."
         )
 
 
