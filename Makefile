@@ -64,6 +64,10 @@ constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing 
 docs: $(STAMP) ## Bring the documentation's tables up to date with the code
 	$(BIN)/python docs/reference.py
 
+.PHONY: manifests
+manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kuberay and the workflows; no cluster, no cloud
+	$(BIN)/pytest tests/cluster --ignore tests/cluster/test_two_pods.py
+
 pictures: $(STAMP) ## The README's output and picture, from a real run; needs Debian's chromium
 	$(BIN)/python docs/demo.py
 
