@@ -13,7 +13,7 @@ if not now then
 end
 local lease, grace, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local NAMES = {'rpm', 'tpm', 'max', 'requests', 'tokens', 'filled', 'pause', 'window', 'rate', 'cut', 'cuts', 'level',
-  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed', 'worked', 'full', 'opened'}
+  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed', 'worked', 'full', 'opened', 'short'}
 local b = {}
 for i, value in ipairs(redis.call('HMGET', books, unpack(NAMES))) do b[NAMES[i]] = tonumber(value) end
 now = math.max(now, b.filled or 0)  -- a failover may set the clock back
@@ -156,6 +156,7 @@ for i = at, #ARGV, 2 do
 end
 
 if in_flight >= cap then b.full = now end
+if wait then b.short = now end  -- for whoever counts workers: more of them would help nothing now
 b.requests, b.tokens, b.filled, b.seen = requests, tokens, now, now
 if requests == math.huge then b.requests = nil end
 if tokens == math.huge then b.tokens = nil end
