@@ -152,6 +152,47 @@ async def test_hostile_words_and_videos_are_words(api: httpx2.AsyncClient, opene
     assert not await page.locator("main img, main script").count()
 
 
+async def test_a_folder_is_sent_without_its_videos(api: httpx2.AsyncClient, opened: Open, tmp_path: Path) -> None:
+    folder = tmp_path / "downloads"
+    (folder / "more").mkdir(parents=True)
+    for where in ("One [a1]", "more/Two [b2]"):
+        about = {"id": where[-3:-1], "title": where, "duration": 20}
+        (folder / f"{where}.info.json").write_text(json.dumps(about))
+        (folder / f"{where}.en.vtt").write_text(f"WEBVTT\n\n00:00.000 --> 00:09.000\nDid you know {where}?\n")
+        (folder / f"{where}.mp4").write_bytes(b"0" * 1000)
+    page = await opened(str(api.base_url))
+    await page.evaluate("""() => {
+      const { append } = FormData.prototype;
+      window.sent = [];
+      FormData.prototype.append = function (...given) { window.sent.push(given[2]); append.apply(this, given); };
+    }""")
+    await page.get_by_label("Your videos").check()
+    await page.locator("#video-folder").set_input_files(folder)
+    await expect(page.locator(".report")).to_contain_text("downloads")
+    await expect(page.locator(".report dd").first).to_have_text("2 of 2")
+    names = sorted(await page.evaluate("window.sent"))
+    assert names == [
+        f"downloads/{name}"
+        for name in sorted(f"{w}.{k}" for w in ("One [a1]", "more/Two [b2]") for k in ("en.vtt", "info.json"))
+    ]
+    await expect(page.locator(".cost")).to_contain_text("downloads")
+
+
+async def test_what_is_dropped_is_read(api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(str(api.base_url))
+    await page.get_by_label("Your videos").check()
+    await page.locator(".drop").evaluate(
+        """(zone) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File(["id,transcript\\n1,Did you know this?\\n"], "mine.csv"));
+          zone.dispatchEvent(new DragEvent("dragover", { dataTransfer, bubbles: true }));
+          zone.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+        }"""
+    )
+    await expect(page.locator(".report")).to_contain_text("mine.csv")
+    await expect(page.locator(".report dd").first).to_have_text("1 of 1")
+
+
 async def test_files_that_cannot_be_read_are_refused_in_words(
     api: httpx2.AsyncClient, opened: Open, tmp_path: Path
 ) -> None:

@@ -4,12 +4,15 @@ import { h, svg } from "../dom.js";
 import { button as push, fold, hint, pairs, plot } from "./fields.js";
 import { percent } from "./words.js";
 
+// Neither clearly among the best nor clearly not, as the run's own notice counts.
+const isOpen = ({ p_top: p }) => p > 0.05 && p < 0.95;
+
 // `pick(scriptId, byPerson)` is called for the row that is chosen. Without intervals, scores are drawn instead.
-export function rankingTable({ ranking, requested, results }, pick) {
+export function rankingTable({ ranking, requested }, pick) {
   const rows = ranking.rows;
-  const keep = results.length || Math.min(requested.top_n, rows.length);
   const sure = Boolean(ranking.evidence);
-  const open = sure ? rows.filter(({ rank_low, rank_high }) => rank_low <= keep && rank_high > keep) : [];
+  const keep = ranking.evidence?.top_n ?? Math.min(requested.top_n, rows.length);
+  const open = sure ? rows.filter(isOpen) : [];
   const most = Math.max(...rows.map((row) => row.score)) || 1;
   const buttons = new Map();
   const away = (row) => row.rank > keep && !open.includes(row);
@@ -60,9 +63,10 @@ function readings({ agreement, position, length, reliability }) {
 const said = ({ rank_low: low, rank_high: high }) => low === high ? `rank ${low}` : `ranks ${low} to ${high}`;
 const chance = (p) => p >= 0.995 && p < 1 ? "> 99 %" : p > 0 && p < 0.005 ? "< 1 %" : percent(p);
 
-function range({ rank, rank_low: low, rank_high: high }, n, keep) {
+function range(row, n, keep) {
+  const { rank, rank_low: low, rank_high: high } = row;
   const x = (place) => `${4 + 92 * (place - 1) / Math.max(1, n - 1)}%`;
-  return svg("svg", { "aria-hidden": "true", width: "100%", height: 26, class: low <= keep && high > keep ? "open" : "" },
+  return svg("svg", { "aria-hidden": "true", width: "100%", height: 26, class: isOpen(row) ? "open" : "" },
     keep < n && svg("line", { class: "coin", x1: x(keep + 0.5), x2: x(keep + 0.5), y1: 0, y2: 26 }),
     svg("line", { class: "range", x1: x(low), x2: x(high), y1: 13, y2: 13 }),
     svg("circle", { class: "dot", cx: x(rank), cy: 13, r: 5 }));

@@ -74,7 +74,7 @@ function reportOf(name, what) {
 
 // Every file of what was dropped, folders opened, with its path inside.
 async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
   return (await Promise.all(entries.map((entry) => walk(entry, "")))).flat();
 }
 
