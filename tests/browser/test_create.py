@@ -152,7 +152,10 @@ async def test_hostile_words_and_videos_are_words(api: httpx2.AsyncClient, opene
     assert not await page.locator("main img, main script").count()
 
 
-async def test_a_folder_is_sent_without_its_videos(api: httpx2.AsyncClient, opened: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["chosen", "dropped"])
+async def test_a_folder_is_sent_without_its_videos(
+    api: httpx2.AsyncClient, opened: Open, tmp_path: Path, way: str
+) -> None:
     folder = tmp_path / "downloads"
     (folder / "more").mkdir(parents=True)
     for where in ("One [a1]", "more/Two [b2]"):
@@ -167,30 +170,24 @@ async def test_a_folder_is_sent_without_its_videos(api: httpx2.AsyncClient, open
       FormData.prototype.append = function (...given) { window.sent.push(given[2]); append.apply(this, given); };
     }""")
     await page.get_by_label("Your videos").check()
-    await page.locator("#video-folder").set_input_files(folder)
-    await expect(page.locator(".report")).to_contain_text("downloads")
+    if way == "chosen":
+        await page.locator("#video-folder").set_input_files(folder)
+    else:
+        await drop(page, folder)
     await expect(page.locator(".report dd").first).to_have_text("2 of 2")
-    names = sorted(await page.evaluate("window.sent"))
-    assert names == [
-        f"downloads/{name}"
-        for name in sorted(f"{w}.{k}" for w in ("One [a1]", "more/Two [b2]") for k in ("en.vtt", "info.json"))
-    ]
+    kinds = ("One [a1].en.vtt", "One [a1].info.json", "more/Two [b2].en.vtt", "more/Two [b2].info.json")
+    assert sorted(await page.evaluate("window.sent")) == [f"downloads/{kind}" for kind in kinds]
     await expect(page.locator(".cost")).to_contain_text("downloads")
 
 
-async def test_what_is_dropped_is_read(api: httpx2.AsyncClient, opened: Open) -> None:
-    page = await opened(str(api.base_url))
-    await page.get_by_label("Your videos").check()
-    await page.locator(".drop").evaluate(
-        """(zone) => {
-          const dataTransfer = new DataTransfer();
-          dataTransfer.items.add(new File(["id,transcript\\n1,Did you know this?\\n"], "mine.csv"));
-          zone.dispatchEvent(new DragEvent("dragover", { dataTransfer, bubbles: true }));
-          zone.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
-        }"""
-    )
-    await expect(page.locator(".report")).to_contain_text("mine.csv")
-    await expect(page.locator(".report dd").first).to_have_text("1 of 1")
+async def drop(page: Page, path: Path) -> None:
+    """As from a desktop."""
+    box = await page.locator(".drop").bounding_box()
+    assert box
+    at = {"x": box["x"] + 9, "y": box["y"] + 9, "data": {"items": [], "files": [str(path)], "dragOperationsMask": 1}}
+    session = await page.context.new_cdp_session(page)
+    for step in ("dragEnter", "dragOver", "drop"):
+        await session.send("Input.dispatchDragEvent", {"type": step, **at})
 
 
 async def test_files_that_cannot_be_read_are_refused_in_words(

@@ -4,10 +4,10 @@ import { h, svg } from "../dom.js";
 import { button as push, fold, hint, pairs, plot } from "./fields.js";
 import { percent } from "./words.js";
 
-// Neither clearly among the best nor clearly not, as the run's own notice counts.
+// Neither clearly among the best nor clearly not; a notice counts these.
 const isOpen = ({ p_top: p }) => p > 0.05 && p < 0.95;
 
-// `pick(scriptId, byPerson)` is called for the row that is chosen. Without intervals, scores are drawn instead.
+// `pick(scriptId, byPerson)` is called for the row that is chosen. Without intervals, scores are drawn.
 export function rankingTable({ ranking, requested }, pick) {
   const rows = ranking.rows;
   const sure = Boolean(ranking.evidence);
@@ -22,7 +22,7 @@ export function rankingTable({ ranking, requested }, pick) {
     return h("tr", { class: `${row.rank === keep ? "cut" : row.rank > keep ? "below" : ""} ${away(row) ? "away" : ""}` },
       h("td", { class: "place" }, row.rank), h("th", { scope: "row" }, button),
       h("td", { class: "plot" }, sure ? range(row, rows.length, keep) : bar(row.score / most),
-        h("span", { class: "unseen" }, sure ? said(row) : null)),
+        h("span", { class: "unseen" }, sure && said(row))),
       h("td", { class: "num" }, sure ? chance(row.p_top) : row.score));
   };
   const unfold = () => {
