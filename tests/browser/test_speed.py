@@ -165,9 +165,9 @@ async def test_a_page_that_comes_late_to_a_large_run_stays_responsive(
         answers = iter([frames])
 
         async def events(route: Route) -> None:
-            """All at once; who comes back waits."""
-            if (body := next(answers, None)) is not None:
-                await route.fulfill(content_type="text/event-stream", body=body)
+            """All at once; for who comes back there is nothing."""
+            body = next(answers, "")
+            await route.fulfill(status=200 if body else 204, content_type="text/event-stream", body=body)
 
         await page.route("**/api/pipeline/status/**", events)
         await page.route(f"**/api/runs/{RUN_ID}", lambda route: route.fulfill(json=run))

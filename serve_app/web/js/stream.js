@@ -13,6 +13,7 @@ const NAMES = [
 const ENDS = ["pipeline_complete", "pipeline_error", "pipeline_cancelled"];
 const ENDED = ["completed", "failed", "cancelled"];
 const SILENT_MS = 40_000; // a heartbeat comes every 25 s
+const LOOK_MS = 5_000;
 const LET_GO_MS = 20_000;
 const MOST_MS = 10_000;
 
@@ -25,6 +26,7 @@ export function follow(runId, { signal, onMessage, onLink }) {
   let over = false;
   let failures = 0;
   let timer = 0;
+  let heardAt = 0;
 
   const later = (ms, what) => {
     clearTimeout(timer);
@@ -35,25 +37,25 @@ export function follow(runId, { signal, onMessage, onLink }) {
     source?.close();
     source = null;
   };
-  const watchdog = () => later(SILENT_MS, lost);
 
   function open() {
     stop();
     if (signal.aborted) return;
     const from = cursor ? `?cursor=${encodeURIComponent(cursor)}` : "";
     source = new EventSource(`/api/pipeline/status/${runId}${from}`);
-    source.onopen = () => { onLink("live"); watchdog(); };
+    source.onopen = () => onLink("live");
     source.onerror = (event) => (event.target.readyState === EventSource.CLOSED ? refused() : lost());
     for (const name of NAMES) source.addEventListener(name, heard);
-    watchdog();
+    heardAt = performance.now();
   }
 
+  // Thousands of these may come in one task.
   function heard(event) {
     cursor = event.lastEventId || cursor;
     failures = 0;
     if (event.type !== "heartbeat") ended = ENDS.includes(event.type);
-    onMessage(event.data); // parsed when its turn comes: they may be thousands
-    watchdog();
+    onMessage(event.data);
+    heardAt = performance.now();
   }
 
   // Not left to the EventSource, whose address has an older cursor.
@@ -82,13 +84,14 @@ export function follow(runId, { signal, onMessage, onLink }) {
   function seen() {
     if (over) return;
     if (document.hidden) later(LET_GO_MS, stop);
-    else if (source) watchdog();
+    else if (source) clearTimeout(timer);
     else open();
   }
 
   document.addEventListener("visibilitychange", seen, { signal });
   addEventListener("online", () => over || open(), { signal });
-  signal.addEventListener("abort", stop);
+  const watchdog = setInterval(() => source && performance.now() - heardAt > SILENT_MS && lost(), LOOK_MS);
+  signal.addEventListener("abort", () => { clearInterval(watchdog); stop(); });
   open();
   return () => { over = false; open(); };
 }
