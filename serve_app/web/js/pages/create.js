@@ -98,7 +98,7 @@ export async function mount(root, { signal, go }) {
     try {
       const found = await post("/api/estimate", order(), { signal: mine });
       if (signal.aborted) return;
-      refuse(null);
+      refuse();
       clear(cost, estimated(found, draft));
       clear(price, dollars(found.usd.expected));
       cost.classList.remove("stale");

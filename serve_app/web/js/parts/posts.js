@@ -44,7 +44,7 @@ export function postForm(runId, scriptId, known, signal) {
       if (signal.aborted) return;
       const same = (one) => ["script_id", "platform", "post_url"].every((name) => one[name] === sent[name]);
       known.splice(0, known.length, ...known.filter((one) => !same(one)), sent);
-      showFaults(fields, null);
+      showFaults(fields);
       clear(said, h("p", { class: "note ok" }, "Saved. From ten posts on, insights and your next runs learn from them."));
       draw();
     } catch (problem) {

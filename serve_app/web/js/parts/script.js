@@ -1,6 +1,6 @@
 // A script as it is spoken, beside how it was first written, with what differs marked.
 
-import { announce, h } from "../dom.js";
+import { h } from "../dom.js";
 import { button, hint } from "./fields.js";
 import { copy, difference } from "./words.js";
 
@@ -22,10 +22,7 @@ export function scriptText(script, final) {
     ? h("div", { class: "versions stack" }, version("In your voice", "-", "ins"), version("As first written", "+", "del"))
     : version(null, "-", "ins");
   const notes = final?.notes ?? [];
-  const changes = h("input", { type: "checkbox", id: "changes", onchange: () => {
-    both.classList.toggle("unmarked", !changes.checked);
-    announce(changes.checked ? "Changes are marked." : "Changes are not marked.");
-  } });
+  const changes = h("input", { type: "checkbox", id: "changes", onchange: () => both.classList.toggle("unmarked", !changes.checked) });
   changes.checked = true;
   return h("section", { class: "card stack" }, h("header", {}, h("h3", {}, "Script"), h("div", { class: "row" },
     final?.personalized && h("label", { class: "check", for: "changes" }, changes, "Mark what changed"), copyButton(mine))),
