@@ -72,7 +72,7 @@ function reportOf(name, what) {
     list(`${what.duplicates.length} merged as duplicates`, what.duplicates.map((d) => [d.where, `is ${d.merged_into}`]))];
 }
 
-// Every file of what was dropped, folders opened, with its path inside.
+// Every file that was dropped, with its path in its folder.
 async function dropped(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
   return (await Promise.all(entries.map((entry) => walk(entry, "")))).flat();
