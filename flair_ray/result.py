@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.calls import CALL_COUNTS, CallTally
 from flair_ray.domain.codec import plain
+from flair_ray.domain.evidence import Certainty, Evidence
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.patterns import Pattern, PatternLibrary
@@ -104,11 +105,24 @@ class TableRow:
     first_choices: int
     mentions: int
     pairwise_wins: int
+    rank_low: int | None
+    rank_high: int | None
+    """The 95 % interval of its rank, best and worst; None where that is not known."""
+    p_top: float | None
+    """How often it is among the best N, were other such viewers asked."""
+    polarisation: float | None
+    """From 0, the same points by all, to 1, all or nothing by each."""
     pattern_used: str
     estimated_duration: float
     personalized: bool
     text: str
     """Hook, body and payoff, in the same voice as ``hook``."""
+
+    @property
+    def places(self) -> str:
+        """The interval in words: "2" or "2 to 6"; empty where it is not known."""
+        low, high = self.rank_low, self.rank_high
+        return "" if low is None else f"{low}" if low == high else f"{low} to {high}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -175,7 +189,13 @@ class RunResult:
     def disclosures(self) -> tuple[str, ...]:
         """What is said wherever results show, then the run's own notices; each once."""
         always = (PRESCREEN_NOTICE, *([OFFLINE_NOTICE] if self.spec.model.provider == "offline" else []))
-        return tuple(dict.fromkeys((*always, *self._about_late_ballots(), *self.notices)))
+        measured = (caution.text for caution in self.evidence.cautions) if self.evidence else ()
+        return tuple(dict.fromkeys((*always, *self._about_late_ballots(), *measured, *self.notices)))
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the ranking rests on; None before there is one, or with too few ballots to tell."""
+        return self.ranking.evidence if self.ranking else None
 
     def _about_late_ballots(self) -> Iterator[str]:
         """Whether the votes that are missing could have changed who is among the best."""
@@ -227,16 +247,26 @@ class RunResult:
     def _ranking_document(self) -> dict[str, Any] | None:
         if self.ranking is None:
             return None
-        hooks = {row.script_id: row.hook for row in self.table()}
-        rows = [{**plain(row), "hook": hooks[row.script_id]} for row in self.ranking.rows]
-        return {**plain(self.ranking), "rows": rows}
+        document = plain(self.ranking)
+        if document["evidence"]:
+            del document["evidence"]["certainty"]  # its numbers stand in the rows
+        shown = self.table()
+        rows = [
+            {**row, **{name: getattr(said, name) for name in ("hook", *_CERTAINTY)}}
+            for row, said in zip(document["rows"], shown, strict=True)
+        ]
+        return {**document, "rows": rows}
 
     def table(self) -> list[TableRow]:
         """One row per ranked script, best first; empty when the run ended before its ranking."""
         scripts = {script.script_id: script for script in self.scripts}
         finals = {final.script_id: final for final in self.results}
         ranked = self.ranking.rows if self.ranking else ()
-        return [_table_row(row, scripts[row.script_id], finals.get(row.script_id)) for row in ranked]
+        sure = self.evidence.certainty if self.evidence else (None,) * len(ranked)
+        return [
+            _table_row(row, certainty, scripts[row.script_id], finals.get(row.script_id))
+            for row, certainty in zip(ranked, sure, strict=True)
+        ]
 
     def drafts(self) -> list[tuple[int | None, CandidateScript]]:
         """The scripts that have no final text, each with its rank; best first, those without a rank last."""
@@ -257,9 +287,10 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         """A small table for notebooks; every text in it is escaped."""
-        head = "".join(f"<th>{name}</th>" for name in ("Rank", "Hook", "Score", "First choices"))
+        head = "".join(f"<th>{name}</th>" for name in ("Rank", "95 %", "Hook", "Score", "First choices"))
         rows = "".join(
-            f'<tr><td>{row.rank}</td><td dir="auto" style="text-align:left">{escape(row.hook)}</td>'
+            f"<tr><td>{row.rank}</td><td>{row.places}</td>"
+            f'<td dir="auto" style="text-align:left">{escape(row.hook)}</td>'
             f"<td>{row.vote_score:g}</td><td>{row.first_choices}</td></tr>"
             for row in self.table()
         )
@@ -275,6 +306,7 @@ class RunResult:
         )
 
 
+_CERTAINTY = tuple(field.name for field in fields(Certainty))
 _REQUESTED = ("num_videos", "num_scripts", "num_personas", "top_n", "seed")
 
 
@@ -300,7 +332,9 @@ def _progress(counts: StageCounts) -> dict[str, Any]:
     return {name: getattr(counts, name) for name in ("status", "total", "completed", "skipped", "elapsed_s")}
 
 
-def _table_row(ranked: RankedScript, script: CandidateScript, final: FinalScript | None) -> TableRow:
+def _table_row(
+    ranked: RankedScript, sure: Certainty | None, script: CandidateScript, final: FinalScript | None
+) -> TableRow:
     return TableRow(
         rank=ranked.rank,
         script_id=ranked.script_id,
@@ -309,6 +343,7 @@ def _table_row(ranked: RankedScript, script: CandidateScript, final: FinalScript
         first_choices=ranked.first_choices,
         mentions=ranked.mentions,
         pairwise_wins=ranked.pairwise_wins,
+        **{name: getattr(sure, name, None) for name in _CERTAINTY},
         pattern_used=script.pattern_used,
         estimated_duration=script.estimated_duration,
         personalized=bool(final and final.personalized),

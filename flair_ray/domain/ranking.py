@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
+from flair_ray.domain.evidence import Evidence
 from flair_ray.domain.ids import ScriptId, digest
 from flair_ray.domain.scripts import CandidateScript
 
@@ -47,6 +48,8 @@ class Ranking:
     late: int = 0
     """Voters asked whose ballot had not come when the counting began."""
     rule: str = RULE
+    evidence: Evidence | None = None
+    """None where only the order was asked for, or there was too little to say more."""
 
     def top(self, n: int) -> tuple[RankedScript, ...]:
         return self.rows[:n]

@@ -177,7 +177,7 @@ class Driver:
             await self._map(step, state, lease, late, retry_skipped=retry_skipped)
             return
         await self._store.begin_stage(lease, step.name, 1)
-        state.outputs[step.name] = (step.compute(state),)
+        state.outputs[step.name] = (await asyncio.to_thread(step.compute, state),)
         await self._complete(step, state, lease, [])
 
     async def _map(

@@ -103,7 +103,13 @@ PLAN: tuple[Step, ...] = (
     ReduceStep(
         StageName.S5,
         lambda run: s5_rank.rank(
-            run.ballots, run.scripts, spoiled=len(run.skipped[StageName.S4]), late=run.missing[StageName.S4]
+            run.ballots,
+            run.scripts,
+            spoiled=len(run.skipped[StageName.S4]),
+            late=run.missing[StageName.S4],
+            personas=run.personas,
+            top_n=run.spec.top_n,
+            seed=run.spec.seed,
         ),
         tells=_ranking_told,
     ),
