@@ -1,4 +1,4 @@
-"""What the README shows of `make run`, from a real run: its output, and its report as headless Chromium shows it.
+"""What the pages show of `make run`, from a real run: its output, its report in headless Chromium, its winner drawn.
 
     python docs/demo.py
 
@@ -8,6 +8,7 @@ Of the output only the middle is trimmed: progress within a stage, and the scrip
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -16,8 +17,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
+from flair_ray.domain.codec import decode
+from flair_ray.domain.scripts import FinalScript
+from flair_ray.providers.animatic.frames import Frames
+
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "pictures" / "report.png"
+FRAMES = PICTURE.with_name("animatic.jpg")
+SEEN_S, FRAME = (2.3, 9.3, 32.6), (324, 576)
 MARKED = re.compile(r"(<!-- run-output:begin -->\n).*(<!-- run-output:end -->)", re.DOTALL)
 WIDTH, PAGE = "112", "1000,1450"
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
@@ -49,6 +58,16 @@ def picture(report: str, browser: str, folder: str) -> None:
     subprocess.run([browser, *options, f"file://{report}"], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
 
 
+def frames(result: str) -> None:
+    """A frame of each beat of the winner's animatic, side by side."""
+    winner = json.loads(Path(result).read_text(encoding="utf-8"))["results"][0]
+    drawn = Frames(decode(FinalScript, json.dumps(winner)), FRAME[0] * 2, fps=10)
+    sheet = Image.new("RGB", (len(SEEN_S) * (FRAME[0] + 12) - 12, FRAME[1]), "white")
+    for number, at_s in enumerate(SEEN_S):
+        sheet.paste(drawn.frame(round(at_s * 10)).resize(FRAME), (number * (FRAME[0] + 12), 0))
+    sheet.save(FRAMES, quality=88, optimize=True)
+
+
 def main() -> None:
     """Entry point."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -60,6 +79,7 @@ def main() -> None:
         text = readme.read_text(encoding="utf-8")
         readme.write_text(MARKED.sub(lambda m: f"{m[1]}\n```text\n{shown}\n```\n\n{m[2]}", text), encoding="utf-8")
         picture(f"{folder}/run/report.html", browser, folder)
+        frames(f"{folder}/run/result.json")
 
 
 if __name__ == "__main__":

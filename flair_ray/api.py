@@ -19,29 +19,44 @@ from pathlib import Path
 from typing import TypeVar
 
 from flair_ray import data
+from flair_ray.actors.video_desk import held
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
-from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.ids import RunId, ScriptId, new_run_id
 from flair_ray.domain.insights import Insights
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.posts import Post
 from flair_ray.domain.runs import Limits, RunSpec
+from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
+from flair_ray.engine.filming import film, scripts_to_film
 from flair_ray.engine.learning import learned, with_lessons
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.past import AllRuns
 from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
-from flair_ray.errors import InputError
+from flair_ray.errors import InputError, ProviderError
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.inputs.posts import PostBody
 from flair_ray.outputs import write_files, write_outputs
 from flair_ray.ports import Records, RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
-from flair_ray.wiring import RUNS, Choice, Studio, choose_model, declared_limits, open_archive, open_store, open_studio
+from flair_ray.stores.local_files import LocalFiles
+from flair_ray.wiring import (
+    RUNS,
+    Choice,
+    Studio,
+    check_video,
+    choose_model,
+    declared_limits,
+    open_archive,
+    open_store,
+    open_studio,
+    video_studio,
+)
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
@@ -233,6 +248,44 @@ def keep(result: RunResult, settings: Settings, out_dir: str | Path | None = Non
     placed = replace(result, out_dir=folder)
     write_outputs(placed, folder)
     return placed
+
+
+async def make_video(
+    settings: Settings,
+    run_id: RunId,
+    script_id: str | None = None,
+    provider: str | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[VideoJob, Path]:
+    """The video of one of a run's results, the winner's by default: made here, unless it is being made elsewhere.
+
+    Raises RunNotFound, RunConflict, InputError, MissingKey, and ProviderError when it could not be made.
+    """
+    async with open_store(settings, visiting=True) as opened, video_studio(settings, opened.url, progress) as studio:
+        scripts = await scripts_to_film(studio.store, run_id)
+        chosen = ScriptId(script_id) if script_id else next(iter(scripts), ScriptId(""))
+        if chosen not in scripts:
+            raise InputError(f"Run {run_id} has no script {chosen!r}. Its results are: {', '.join(scripts)}.")
+        named = provider or (await studio.store.spec(run_id)).video_model or ANIMATIC
+        check_video(named)
+        job = await studio.jobs.order(run_id, chosen, named)
+        if job.status is JobStatus.COMPLETE and await studio.files.get(run_id, job.file_name) is None:
+            job = await studio.jobs.order(run_id, chosen, named, anew=True)
+        while job.status is JobStatus.PROCESSING:
+            taken = await studio.jobs.take(1, job)
+            for ours in taken:
+                async with held(studio.jobs, ours):
+                    await film(ours, studio)
+            if not taken:
+                await asyncio.sleep(POLL_MS / 1000)
+            found = await studio.jobs.job(run_id, job.job_id)
+            job = found or replace(job, status=JobStatus.FAILED, error="its run was deleted.")
+        if job.status is JobStatus.FAILED:
+            raise ProviderError(f"There is no video: {job.error}")
+        path = _folder(run_id, settings, None) / job.file_name
+        if not path.exists() and (content := await studio.files.get(run_id, job.file_name)):  # it was kept elsewhere
+            await LocalFiles(settings.data_dir / RUNS).put(run_id, job.file_name, content, "video/mp4")
+    return job, path
 
 
 async def export_run(

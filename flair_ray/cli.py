@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, nullcontext, redirect_stdout, suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
+from flair_ray.cli_mock import LOCALHOST, mock_llm
 from flair_ray.cli_options import Given, with_run_options
 from flair_ray.domain.events import TERMINAL, Event
 from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted, StoreUnavailable
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 INTERRUPTED = RunInterrupted.exit_code
-LOCALHOST = "127.0.0.1"
 BEGUN_S = time.time() - time.process_time()
 """When the command began: until here it has only been importing, which is all CPU time."""
 app = typer.Typer(
@@ -269,6 +270,31 @@ def insights(
 
 
 @app.command()
+def video(
+    run_id: RunArg,
+    script_id: Annotated[
+        str | None, typer.Argument(metavar="SCRIPT", help="One of its results. Default: the winner.")
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Who makes it: animatic, veo. Default: the run's own choice, or animatic.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a script's video: its words as kinetic text over its shot list, or a clip by Veo."""
+    from rich.progress import Progress
+
+    from flair_ray.api import make_video
+    from flair_ray.domain.codec import plain
+    from flair_ray.domain.ids import RunId
+
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task, settings = bar.add_task("making the video", total=1.0), _settings()
+        tell = partial(bar.update, task)
+        job, path = _run(make_video(settings, RunId(run_id), script_id, provider, lambda share: tell(completed=share)))
+    _print({**plain(job), "path": str(path)}, as_json, str(path))
+
+
+@app.command()
 def doctor(
     as_json: Json = False,
     create_table: Annotated[
@@ -330,36 +356,7 @@ def token(name: Annotated[str, typer.Argument(help="Whose: a-z, 0-9, _ and -.")]
     _print({"token": made, "entry": entry}, as_json, f"{made}\nIts entry, beside others: FLAIR_API_TOKENS={entry}")
 
 
-@app.command("mock-llm")
-def mock_llm(
-    port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8089,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = LOCALHOST,
-    latency_s: Annotated[float, typer.Option(help="Seconds an answer takes.")] = 1.0,
-    jitter: Annotated[float, typer.Option(help="Share of the latency, up and down.")] = 0.0,
-    tail: Annotated[str, typer.Option(help="SHARE:FACTOR, e.g. 0.05:10: 5 % of calls take ten times as long.")] = "0:1",
-    max_in_flight: Annotated[int | None, typer.Option(help="More at once are refused with 429.")] = None,
-    rpm: Annotated[int | None, typer.Option(help="Requests a minute; more are refused with 429.")] = None,
-    fail: Annotated[float, typer.Option(help="Share of calls answered with 500.")] = 0.0,
-    malformed: Annotated[float, typer.Option(help="Share of answers that are not the schema.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="Same seed, same luck and same answers.")] = 0,
-) -> None:
-    """Run a local stand-in for a model's server: OpenAI's protocol, made-up answers, real limits."""
-    from flair_ray.testing.mock_llm import MockOptions, serve
-    from flair_ray.testing.mock_options import parse_tail
-
-    options = MockOptions(
-        port=port,
-        host=host,
-        latency_s=latency_s,
-        jitter=jitter,
-        tail=parse_tail(tail),
-        max_in_flight=max_in_flight,
-        rpm=rpm,
-        fail=fail,
-        malformed=malformed,
-        seed=seed,
-    )
-    asyncio.run(serve(options))
+app.command("mock-llm")(mock_llm)
 
 
 def main() -> None:

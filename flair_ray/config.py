@@ -105,6 +105,9 @@ class Account:
     max_in_flight: int | None = None
     rpm: int | None = None
     tpm: int | None = None
+    project: str | None = None
+    """Of Google Cloud, where Veo is."""
+    location: str | None = None
 
 
 LOCAL_SLOTS = 2
@@ -153,6 +156,8 @@ def load_account(provider: str, environ: Mapping[str, str] | None = None) -> Acc
         max_in_flight=limit("MAX_IN_FLIGHT") or (LOCAL_SLOTS if provider == "local" else None),
         rpm=limit("RPM"),
         tpm=limit("TPM"),
+        project=env.get(prefix + "PROJECT") or None,
+        location=env.get(prefix + "LOCATION") or None,
     )
 
 

@@ -118,6 +118,7 @@ def _extras() -> Iterator[Check]:
     for extra, module, use in (
         ("parquet", "pyarrow", "read Parquet files"),
         ("pandas", "pandas", "result.to_pandas()"),
+        ("video", "av", "animatics: scripts as videos"),
         ("aws", "boto3", "keep runs in S3 and DynamoDB"),
     ):
         there = importlib.util.find_spec(module) is not None

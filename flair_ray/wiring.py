@@ -10,27 +10,32 @@ open_hosts ──── a store and the cluster's run hosts: to hand runs in and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
 from flair_ray import __version__
 from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.actors.run_host import RunHost
+from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
+from flair_ray.domain.video_jobs import ANIMATIC, VEO, VIDEO_PROVIDERS
 from flair_ray.engine.archive import Archive
 from flair_ray.engine.driver import Driver, DriverSettings
+from flair_ray.engine.filming import Studio as VideoStudio
+from flair_ray.engine.filming import VideoProvider
 from flair_ray.engine.keeping import Keeper
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_worker import ToolKit
-from flair_ray.errors import InputError, MissingKey, StoreUnavailable
+from flair_ray.errors import FlairError, InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.ports import Panel
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
@@ -42,7 +47,9 @@ from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 from flair_ray.stores.s3 import S3Files
 from flair_ray.stores.unkept import RedisUnkept
+from flair_ray.stores.video_jobs import RedisVideoJobs
 
+Progress = Callable[[float], None]
 LOCAL = "local"
 RECORDS, RUNS = "records.sqlite3", "runs"
 """In the data directory: records of runs and posts, and a folder of files per run."""
@@ -54,6 +61,7 @@ DEFAULT_MODELS = {
     OFFLINE: "offline-heuristic",
 }
 """Every provider, with the model it uses when none is named. The first whose key is set is the default."""
+VIDEO_PACKAGES = ("av", "PIL", "fontpkg_inter")
 VENDOR_LIMITS = {"kimi": Limits(50, 200, 2_000_000)}
 """What a vendor documents for an account that has just been topped up.
 
@@ -93,6 +101,30 @@ def choose_model(
     if name == LOCAL:
         find_model(chosen.model)
     return Choice(chosen, account, why)
+
+
+def check_video(name: str) -> None:
+    """Raises InputError for an unknown video provider or one whose extra is missing, MissingKey for one without key."""
+    if name not in VIDEO_PROVIDERS:
+        raise InputError(f"There is no video provider {name!r}. Choose one of: {', '.join(VIDEO_PROVIDERS)}.")
+    if name == ANIMATIC and not all(find_spec(package) for package in VIDEO_PACKAGES):
+        raise InputError("Animatics need the extra: pip install 'flair_ray[video]'.")
+    account = load_account(name)
+    if name == VEO and not (account.api_key or account.project):
+        raise MissingKey(
+            "veo needs a Google Cloud account: set FLAIR_VEO_PROJECT, with application-default credentials, or "
+            "FLAIR_VEO_API_KEY. animatic needs none."
+        )
+
+
+def usable_videos() -> list[str]:
+    """The video providers that can be used here and now, the default first."""
+    usable = []
+    for name in VIDEO_PROVIDERS:
+        with suppress(FlairError):
+            check_video(name)
+            usable.append(name)
+    return usable
 
 
 def declared_limits(choice: Choice, settings: Settings, asked: Limits | None = None) -> Limits:
@@ -222,6 +254,7 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     """A host on the cluster, built in its actor. Accounts are those of the node it runs on."""
     from flair_ray.engine.ray_executor import RayExecutor
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
+    from flair_ray.engine.ray_videos import RayFilming
     from flair_ray.workbench import worker_tools
 
     redis = connect(redis_url)
@@ -229,8 +262,41 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
     panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), service_name(redis_url))
     driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
+    jobs = RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s)
+    videos = VideoDesk(jobs, RayFilming(partial(video_studio, settings, redis_url)))
     keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
-    return RunHost(store, driver, SystemClock(), keeper.keep_ended)
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos)
+
+
+def make_video_provider(name: str, progress: Progress | None = None) -> VideoProvider:
+    """The adapter for one video provider, with the account of this process' environment."""
+    if name == VEO:
+        from flair_ray.providers.veo import Veo
+
+        return Veo(load_account(VEO))
+    from flair_ray.providers.animatic import Animatic
+
+    return Animatic(progress=progress)
+
+
+@asynccontextmanager
+async def video_studio(
+    settings: Settings, redis_url: str, progress: Progress | None = None
+) -> AsyncIterator[VideoStudio]:
+    """What one process needs to make videos; ``progress`` is told the share that is done."""
+    redis = connect(redis_url)
+    store, archive = RedisRunStore(redis, settings.run_ttl_s), open_archive(settings)
+    try:
+        yield VideoStudio(
+            jobs=RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s),
+            store=store,
+            provider_for=partial(make_video_provider, progress=progress),
+            files=archive.files,
+            clock=SystemClock(),
+        )
+    finally:
+        await archive.close()
+        await store.close()
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from flair_ray.domain.ids import StageName
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.runs import Feedback, Limits, RunStatus, StageCounts
+from flair_ray.domain.video_jobs import JobStatus
 from flair_ray.inputs.report import Duplicate, EngagementSummary, SkippedRecord, Spread
 from flair_ray.outputs import result_schema
 from flair_ray.result import Cost
@@ -185,6 +186,20 @@ class Performance(Answer):
 class Performances(Answer):
     run_id: str
     performances: list[Performance]
+
+
+class VideoOrdered(Answer):
+    job_id: str
+    """For its status."""
+
+
+class VideoState(Answer):
+    job_id: str
+    status: JobStatus
+    video_url: str | None
+    """Once it is complete."""
+    error: str | None
+    """Once it has failed."""
 
 
 class SignedIn(Answer):

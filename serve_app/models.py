@@ -28,7 +28,7 @@ Count = Annotated[int, Strict(), Field(ge=1), BeforeValidator(_whole)]
 """Also 2.0, which JSON does not tell from 2; but neither "2" nor true."""
 Seed = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
 COUNTS = ("num_videos", "num_scripts", "num_personas", "top_n")
-UNKNOWN_HERE = ("video_model", "voter_model", "rigor")
+UNKNOWN_HERE = ("voter_model", "rigor")
 """Fields of the contract that change nothing yet; whoever sends one is told so among the run's warnings."""
 EXAMPLE: JsonDict = {
     "reasoning_model": "offline",
@@ -88,6 +88,17 @@ def most(count: str, settings: Settings) -> int:
     """The bound of a count in a start's body."""
     bound: int = getattr(settings, "max_scripts" if count == "top_n" else f"max_{count.removeprefix('num_')}")
     return bound
+
+
+class VideoBody(BaseModel):
+    """An order for the video of one of a run's results."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    run_id: ShortText
+    script_id: ShortText
+    video_model: ShortText | None = None
+    """By which provider; default: the one that the run was started with, else animatic."""
 
 
 async def start_body(request: Request, settings: Settings) -> StartBody:

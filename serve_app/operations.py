@@ -37,6 +37,7 @@ PARAMETERS: dict[str, tuple[str, Schema, str]] = {
     "cursor": ("query", {"type": "string", "pattern": r"^\d{1,19}(-\d{1,19})?$"}, "The last event that you have."),
     "ticket": ("query", {"type": "string"}, "In place of a token, for a page of another origin."),
     "Last-Event-ID": ("header", {"type": "string"}, "The same, as an EventSource sends it; a cursor goes before it."),
+    "job_id": ("path", {"type": "string"}, "A video's, as its order answered."),
     "Idempotency-Key": ("header", {"type": "string"}, "Equal starts under one key are one run."),
 }
 """Where each is sent, its schema, what it is for."""

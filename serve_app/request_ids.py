@@ -1,5 +1,5 @@
 """An id for each request: the client's own or a new one. It is in the answer's header, in the body of every problem, in
-every log record that the request gives rise to, and in the first event of a run that it starts.
+every record of our loggers that the request gives rise to, and in the first event of a run that it starts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "X-Request-ID"
+OURS = ("flair_ray", "serve_app")
+"""Loggers. Serve gives its own records a ``request_id``, and Python refuses a record that has one already."""
 _FORM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -50,14 +52,15 @@ class RequestIds:
 
 
 def number_log_records() -> None:
-    """From now on every log record of this process has a ``request_id``. Doing it again changes nothing."""
+    """From now on every record of our loggers has a ``request_id``. Doing it again changes nothing."""
     make = logging.getLogRecordFactory()
     if make.__name__ == "_numbered":
         return
 
     def _numbered(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
-        record.request_id = request_id()
+        if record.name.partition(".")[0] in OURS:
+            record.request_id = request_id()
         return record
 
     logging.setLogRecordFactory(_numbered)
@@ -69,5 +72,5 @@ def log_with_ids(level: str) -> None:
     form = "%(levelname)s %(name)s [%(request_id)s]: %(message)s"
     handler.setFormatter(logging.Formatter(form, defaults={"request_id": "-"}))
     logging.basicConfig(handlers=[handler])
-    for name in ("flair_ray", "serve_app"):
+    for name in OURS:
         logging.getLogger(name).setLevel(level)

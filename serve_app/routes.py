@@ -17,6 +17,7 @@ from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
 from flair_ray.errors import RunConflict
 from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
+from flair_ray.wiring import usable_videos
 from serve_app.answers import (
     RANKING_FIELDS,
     RESULT_FIELDS,
@@ -39,6 +40,7 @@ from serve_app.streams import NDJSON, SSE, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos
+from serve_app.videos import VIDEO_ROUTES
 
 _ROW_FIELDS = ("run_id", "status", "current_stage", "stages")
 _DOCUMENT_HEADERS = {
@@ -149,7 +151,8 @@ async def estimate_run(request: Request) -> Response:
 
 async def providers(request: Request) -> Response:
     """What can write and film, here and now; the first is what a form preselects."""
-    return JSONResponse({"reasoning": await asyncio.to_thread(usable_providers), "video": []})
+    reasoning, video = await asyncio.to_thread(lambda: (usable_providers(), usable_videos()))
+    return JSONResponse({"reasoning": reasoning, "video": video})
 
 
 async def prompts_preview(request: Request) -> Response:
@@ -220,4 +223,5 @@ ROUTES = [
     Operation("GET", "/api/health", health, {200: Fine}),
     *PERFORMANCE_ROUTES,
     *SIGNIN_ROUTES,
+    *VIDEO_ROUTES,
 ]

@@ -18,6 +18,7 @@ from flair_ray.domain.events import EventDraft
 from flair_ray.domain.ids import RunId, new_run_id
 from flair_ray.domain.runs import RunSpec
 from flair_ray.domain.tenants import Tenant, read_tenants
+from flair_ray.domain.video_jobs import VIDEO_PROVIDERS
 from flair_ray.engine.learning import with_lessons
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import Order, first_event
@@ -28,7 +29,8 @@ from flair_ray.ports import Panel, RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
 from flair_ray.stores.tenants import RedisTenants
-from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model, open_archive
+from flair_ray.stores.video_jobs import RedisVideoJobs
+from flair_ray.wiring import DEFAULT_MODELS, LOCAL, choose_model, open_archive, usable_videos
 from serve_app.feed import Feed
 from serve_app.models import StartBody
 from serve_app.request_ids import request_id
@@ -61,6 +63,7 @@ class Studio:
     runs: AllRuns
     """Also those that Redis has forgotten."""
     front: RedisFront
+    videos: RedisVideoJobs
     streams: Streams
     hosts: RunHosts
     panel: Panel
@@ -89,7 +92,11 @@ class Studio:
             max_usd=body.max_usd,
         )
         _, order = make_order(options, self.settings, keyless=keyless)
-        order = replace(order, session_id=session_id, remarks=(*order.remarks, *body.remarks()))
+        video_model = body.video_model if body.video_model in VIDEO_PROVIDERS else None
+        remarks = [*order.remarks, *body.remarks()]
+        if body.video_model is not None and body.video_model not in usable_videos():
+            remarks.append(f"video_model {body.video_model!r} cannot be used here as things are.")
+        order = replace(order, session_id=session_id, video_model=video_model, remarks=tuple(remarks))
         return await with_lessons(order, self.runs.archive.records)
 
     async def start(self, body: StartBody, tenant: Tenant, session_id: str, idempotency_key: str | None) -> RunId:
@@ -151,6 +158,7 @@ async def open_front(
             store,
             runs,
             front,
+            RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s),
             Streams(store, feed, heartbeat_s),
             hosts,
             panel,

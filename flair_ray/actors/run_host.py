@@ -11,7 +11,8 @@ another as soon as their leases end. Two hosts that reach for the same run are t
 A run that began under other prompts or answer schemas is left to a host of that version, as during a rollout there
 is one; when after a while none has come, it is failed with the reason, for every run must end.
 
-Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere.
+Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere. Video jobs are found
+by the same look as runs, and carried out by a ``VideoDesk``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.domain.ids import RunId
 from flair_ray.errors import FlairError, LeaseLost, RunConflict, RunOutdated, StoreUnavailable
 from flair_ray.ports import Clock, RunDriver, RunStore
@@ -50,12 +52,14 @@ class RunHost:
         clock: Clock,
         keep_ended: Callable[[], Awaitable[None]] = _keep_nothing,
         capacity: int = CAPACITY,
+        videos: VideoDesk | None = None,
     ) -> None:
         self._store = store
         self._driver = driver
         self._clock = clock
         self._keep_ended = keep_ended
         self._capacity = capacity
+        self._videos = videos
         self._driving: dict[RunId, asyncio.Task[None]] = {}
         self._outdated: dict[RunId, float] = {}
         self._news = asyncio.Event()
@@ -77,6 +81,8 @@ class RunHost:
             while True:
                 self._news.clear()
                 await self._adopt()
+                if self._videos:
+                    await self._videos.look()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), LOOK_S)
         finally:
@@ -84,6 +90,8 @@ class RunHost:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if self._videos:
+                await self._videos.close()
 
     async def _keep(self) -> None:
         """One after the other, beside the driving: an archive that is slow holds up no run."""

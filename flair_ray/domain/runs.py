@@ -89,6 +89,9 @@ class RunSpec:
     warnings: tuple[str, ...] = ()
     """What was clamped or dropped on the way in, in words."""
 
+    video_model: str | None = None
+    """By which provider its videos are made unless told otherwise."""
+
     @property
     def max_in_flight(self) -> int | None:
         return self.limits.max_in_flight

@@ -55,6 +55,7 @@ class Order:
     price: Price | None = None
     session_id: str = "anonymous"
     feedback: Feedback = field(default_factory=Feedback)
+    video_model: str | None = None
     remarks: tuple[str, ...] = ()
     """What was left out while reading the input: becomes part of the run's warnings."""
 
@@ -94,6 +95,7 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         cache=order.cache,
         limits=order.limits,
         feedback=order.feedback,
+        video_model=order.video_model,
         warnings=tuple(warnings),
     )
     return replace(spec, fingerprint=_fingerprint(spec), money=_money(order, spec, inputs)), inputs
@@ -127,7 +129,7 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 
 def _fingerprint(spec: RunSpec) -> str:
     decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
-    said = adapter(RunSpec).dump_json(decides, exclude={"feedback"}).decode()
+    said = adapter(RunSpec).dump_json(decides, exclude={"feedback", "video_model"}).decode()
     told = [text for text in (spec.feedback.s3, spec.feedback.s4) if text]  # none: as before there was any
     return f"{answers_version()}-{digest(said, *told, length=12)}"
 

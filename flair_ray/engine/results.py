@@ -102,7 +102,8 @@ def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "recovering": snapshot.recovering,
         "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
         "configuration": {name: plain(getattr(spec, name)) for name in names}
-        | {"provider": spec.model.provider, "model": spec.model.model, "max_usd": spec.money.max_usd},
+        | {"provider": spec.model.provider, "model": spec.model.model, "video_model": spec.video_model}
+        | {"max_usd": spec.money.max_usd},
         "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
         "warnings": list(spec.warnings),
     }

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flair_ray.domain.patterns import PatternLibrary
 from flair_ray.domain.scripts import FinalScript
+from flair_ray.domain.speech import spoken_words
 
 DEFAULT_PACE, SLOWEST, FASTEST = 2.6, 1.5, 4.5
 """Words per second: an unhurried short-video voice; a slow reader; the limit of what can be followed."""
-WORDS_PER_WIDE_CHARACTER = 0.55
-"""Chinese and Japanese run at about 4.7 characters per second where English runs at 2.6 words."""
 LINE_CHARACTERS, LINES = 42, 2
 SHORTEST_CUE_S = 0.7
 
@@ -51,7 +49,7 @@ def cues(script: FinalScript, pace: float) -> list[Cue]:
     at_ms = 0
     for paragraph in (script.hook, script.body, script.payoff):
         for text in _cue_texts(paragraph):
-            until_ms = at_ms + round(1000 * max(_spoken_words(text) / pace, SHORTEST_CUE_S))
+            until_ms = at_ms + round(1000 * max(spoken_words(text) / pace, SHORTEST_CUE_S))
             timed.append(Cue(at_ms, until_ms, text))
             at_ms = until_ms
     return timed
@@ -95,12 +93,6 @@ def _wrapped(text: str) -> Iterator[str]:
             break
     for first in range(0, len(lines), LINES):
         yield "\n".join(lines[first : first + LINES])
-
-
-def _spoken_words(text: str) -> float:
-    wide = sum(character.isalnum() and unicodedata.east_asian_width(character) in "WF" for character in text)
-    words = sum(any(c.isalnum() and unicodedata.east_asian_width(c) not in "WF" for c in w) for w in text.split())
-    return words + WORDS_PER_WIDE_CHARACTER * wide
 
 
 def _clock(at_ms: int, point: str) -> str:

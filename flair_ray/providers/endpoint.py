@@ -107,6 +107,12 @@ class Endpoint:
         return self.unknown_model(said) if status == 404 else None
 
 
+def open_session() -> aiohttp.ClientSession:
+    """For google-genai, whose own would be one by inheritance, which aiohttp warns of."""
+    timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True, timeout=timeout)
+
+
 def _codes(reasons: list[str]) -> str:
     codes = [reason for reason in reasons if _CODE.fullmatch(reason)]
     return f" ({', '.join(codes)})" if codes else ""

@@ -32,7 +32,7 @@ from pydantic import SecretStr
 from flair_ray.domain.calls import ChatRequest, Completion, Finish, Usage
 from flair_ray.errors import ProviderError
 from flair_ray.providers.conversation import turns
-from flair_ray.providers.endpoint import CHECK_TIMEOUT_S, CONNECT_TIMEOUT_S, NO_KEY, Endpoint, retry_after_s
+from flair_ray.providers.endpoint import CHECK_TIMEOUT_S, NO_KEY, Endpoint, open_session, retry_after_s
 from flair_ray.providers.schema import SchemaDialect, answer_schema
 
 BASE_URL: Final = "https://generativelanguage.googleapis.com"
@@ -84,9 +84,7 @@ class Gemini:
 
     @cached_property
     def _session(self) -> aiohttp.ClientSession:
-        # The SDK's own would be one by inheritance, which aiohttp warns of.
-        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S)
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True, timeout=timeout)
+        return open_session()
 
     @cached_property
     def _client(self) -> genai.Client:

@@ -154,6 +154,18 @@ def video_set(video_set_id: str) -> str:
     return f"{ROOT}:videos:{video_set_id}"
 
 
+def videos(run_id: RunId) -> str:
+    """Hash of a run's video jobs: latest:PROVIDER:SCRIPT → job, and per job JOB:status, JOB:script, JOB:provider,
+    JOB:asker (who asks its provider, once), JOB:operation (by what name it is known there), JOB:tries, JOB:error."""
+    return f"{run(run_id)}:videos"
+
+
+def videos_wanted() -> str:
+    """Sorted set "RUN JOB" → from when on it may be taken, ms: video jobs that are to be made. Whoever is at work on
+    one moves its time on."""
+    return f"{ROOT}:videos-wanted"
+
+
 def admission(kind: str, key: str) -> str:
     """String: what a cookie or a ticket stands for, under the digest of it: a token's digest, and a ticket's run. Lives
     12 hours or 5 minutes."""

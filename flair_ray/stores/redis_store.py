@@ -359,7 +359,7 @@ class RedisRunStore:
 
     async def delete(self, run_id: RunId) -> None:
         spec = await self.spec(run_id)
-        own = [keys.run, keys.events, keys.lease, keys.budget, keys.seats]
+        own = [keys.run, keys.events, keys.lease, keys.budget, keys.seats, keys.videos]
         per_stage = [keys.started, keys.tally, keys.reservations]
         await self._run(
             "delete",

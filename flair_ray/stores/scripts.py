@@ -30,6 +30,9 @@ NAMES = (
     "permits",
     "remember",
     "score",
+    "order_video",
+    "take_videos",
+    "advance_video",
     "book",
 )
 

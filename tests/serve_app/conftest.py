@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,17 @@ import pytest
 import uvicorn
 
 from flair_ray.actors.run_host import RunHost
+from flair_ray.actors.video_desk import VideoDesk
 from flair_ray.config import Settings
 from flair_ray.engine.driver import Driver
+from flair_ray.engine.filming import film
 from flair_ray.engine.keeping import Keeper
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.flow.clock import SystemClock
+from flair_ray.providers.animatic import Animatic
 from flair_ray.stores.redis_store import RedisRunStore
 from flair_ray.stores.unkept import RedisUnkept
-from flair_ray.wiring import open_archive
+from flair_ray.wiring import open_archive, video_studio
 from serve_app.http import build_asgi
 from serve_app.studio import open_front
 
@@ -61,13 +65,16 @@ class LocalHosts:
 
 @pytest.fixture
 async def hosts(
-    store: RedisRunStore, local_driver: Callable[..., Driver], settings: Settings
+    store: RedisRunStore, redis_url: str, local_driver: Callable[..., Driver], settings: Settings
 ) -> AsyncIterator[LocalHosts]:
     await store._redis.delete("flair:unkept")  # other tests' runs
     keeper = Keeper(store, RedisUnkept(store._redis), open_archive(settings))
-    local = LocalHosts(RunHost(store, local_driver(), SystemClock(), keeper.keep_ended))
-    yield local
-    await local.end()
+    async with video_studio(settings, redis_url) as studio:
+        tiny = replace(studio, provider_for=lambda name: Animatic(width=54, fps=2))
+        desk = VideoDesk(studio.jobs, partial(film, studio=tiny))
+        local = LocalHosts(RunHost(store, local_driver(), SystemClock(), keeper.keep_ended, videos=desk))
+        yield local
+        await local.end()
 
 
 Serve = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]

@@ -14,6 +14,7 @@ from flair_ray.domain.ids import RunId
 from flair_ray.domain.tenants import new_token
 from flair_ray.errors import InputError
 from flair_ray.stores.redis_store import RedisRunStore
+from serve_app.request_ids import number_log_records
 from serve_app.tenants import COOKIE, check_reach
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
 
@@ -157,3 +158,12 @@ async def test_no_log_and_no_answer_tells_a_secret(
     for secret in (EVE, cookie, ticket, "hushed and private", EVES_ENTRY.partition(":")[2]):
         assert not [text for text in ours if secret in text]
         assert not [answer.text for answer in answers if secret in answer.text]
+
+
+def test_others_may_give_their_log_records_an_id_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    """As Serve does after every answer: a record that refuses it costs the next request its connection."""
+    number_log_records()
+    with caplog.at_level("INFO"):
+        logging.getLogger("ray.serve").info("answered", extra={"request_id": "theirs"})
+        logging.getLogger("serve_app").info("ours")
+    assert [vars(record)["request_id"] for record in caplog.records] == ["theirs", "-"]

@@ -53,6 +53,28 @@ def flair_serve(tmp_path: Path) -> Flair:
     return opened
 
 
+async def _healthy(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get("/api/health")).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+async def _results(client: httpx2.AsyncClient, run_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.get(f"/api/pipeline/results/{run_id}")).json()["results"]
+    return found
+
+
+async def _made(client: httpx2.AsyncClient, run_id: str, job_id: str) -> str:
+    """The address of a video, once it is there."""
+    job = {"status": "processing"}
+    while job["status"] == "processing":
+        job = (await client.get(f"/api/video/status/{run_id}/{job_id}")).json()
+        await asyncio.sleep(0.05)
+    assert job["error"] is None
+    return job["video_url"]
+
+
 async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_path: Path) -> None:
     async with flair_serve() as client:
         async with client.stream("POST", "/api/pipeline/run", json=BODY) as response:
@@ -64,6 +86,11 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_pa
         assert await watch(client, run_id, headers={"Last-Event-ID": one[9]["id"]}) == one[10:]
         ended = await client.get(f"/api/pipeline/status/{run_id}", headers={"Last-Event-ID": one[-1]["id"]})
         assert ended.status_code == 204
+        order = {"run_id": run_id, "script_id": (await _results(client, run_id))[0]["script_id"]}
+        job_id = (await client.post("/api/video/generate", json=order)).json()["job_id"]
+        video = await _made(client, run_id, job_id)
+        part = await client.get(video, headers={"Range": "bytes=4-7"})
+        assert (part.status_code, part.content) == (206, b"ftyp")
         for script_id in ("S01", "S02"):  # the second one scores voters, in the pools on this Ray
             post = {"run_id": run_id, "script_id": script_id, "platform": "tiktok", "post_url": "https://example.org/1"}
             numbers = {"views": 1_000, "likes": 50, "comments": 5, "shares": 2}

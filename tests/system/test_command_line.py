@@ -23,7 +23,7 @@ from flair_ray.stores.embedded import stop_embedded
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 
 SMALL = ["--num-videos=12", "--num-scripts=6", "--num-personas=9", "--top-n=3"]
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,19 @@ def test_runs_tail_export_and_resume_agree_about_it(home: Path, finished: dict[s
     assert again["calls"]["total"] == finished["calls"]["total"]
 
 
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_video_is_made_once_and_found_again(home: Path, finished: dict[str, Any]) -> None:
+    job = documents(home, "video", finished["run_id"])
+    assert (job["script_id"], job["status"]) == (finished["results"][0]["script_id"], "complete")
+    assert Path(job["path"]).read_bytes()[4:8] == b"ftyp"
+    begun_s = time.monotonic()
+    assert flair(home, "video", finished["run_id"], job["script_id"]) == (0, job["path"] + "\n", "")
+    assert time.monotonic() - begun_s < PATIENCE_S / 4
+    Path(job["path"]).unlink()
+    assert documents(home, "video", finished["run_id"])["job_id"] != job["job_id"]
+
+
 def test_what_redis_has_forgotten_is_still_listed_and_exported(
     home: Path, finished: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -124,6 +137,7 @@ def test_the_same_seed_gives_the_same_ranking(home: Path, finished: dict[str, An
         (["resume", "no-such-run"], 2, "no-such-run"),
         (["cancel", "no-such-run"], 2, "no-such-run"),
         (["ingest", "/nowhere"], 2, "/nowhere"),
+        (["video", "no-such-run"], 2, "no-such-run"),
         (["serve", "--host=0.0.0.0"], 2, "FLAIR_API_TOKENS"),
         (["token", "a/b"], 2, "a/b"),
     ],
