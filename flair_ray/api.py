@@ -51,6 +51,7 @@ from flair_ray.wiring import (
     Studio,
     check_video,
     choose_model,
+    choose_voters,
     declared_limits,
     open_archive,
     open_store,
@@ -75,6 +76,8 @@ class RunOptions:
     provider: str | None = None
     model: str | None = None
     base_url: str | None = None
+    voter_model: str | None = None
+    """Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of ``provider``; None: the model that writes."""
     num_videos: int = 100
     num_scripts: int = 20
     num_personas: int = 42
@@ -127,6 +130,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
     Raises InputError naming the file and the record, and MissingKey.
     """
     choice = choose_model(options.provider, options.model, options.base_url, keyless=keyless)
+    voters = choose_voters(options.voter_model, choice, keyless=keyless) if options.voter_model else None
     videos, remarks = _videos(options.videos, settings)
     if options.videos is not None and options.profile is None:
         remarks.append(f"No profile was given: writing for the sample {data.sample_profiles()[0].id!r}.")
@@ -136,6 +140,8 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         remarks=tuple(remarks),
         personas=_personas(options.personas),
         model=choice.model,
+        voter_model=voters.model if voters else None,
+        voter_limits=declared_limits(voters, settings) if voters else Limits(),
         num_videos=options.num_videos,
         num_scripts=options.num_scripts,
         num_personas=options.num_personas,

@@ -43,6 +43,12 @@ def _options(
     base_url: Annotated[
         str | None, typer.Option(help="An OpenAI-compatible server: vLLM, Ollama, llama.cpp, a gateway.")
     ] = None,
+    voter_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of the provider. Default: who writes."
+        ),
+    ] = None,
     num_videos: Annotated[int, typer.Option(help="Videos to analyze.")] = 100,
     num_scripts: Annotated[int, typer.Option(help="Scripts to write.")] = 20,
     num_personas: Annotated[int, typer.Option(help="Simulated viewers who vote.")] = 42,

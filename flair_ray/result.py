@@ -25,7 +25,7 @@ from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
-from flair_ray.domain.ranking import RankedScript, Ranking, rank
+from flair_ray.domain.ranking import RankedScript, Ranking, rank, weights_of
 from flair_ray.domain.runs import RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.domain.videos import Video
@@ -41,6 +41,10 @@ PRESCREEN_NOTICE = (
 OFFLINE_NOTICE = (
     "Made by the offline provider: a seeded heuristic that reads your texts, not a language model. "
     "It shows how a run works; choose a model provider for scripts to film."
+)
+SAME_MODEL_NOTICE = (
+    "The model that wrote these scripts also voted on them, and models like their own texts. "
+    "--voter-model lets another one vote."
 )
 
 
@@ -178,7 +182,7 @@ class RunResult:
     @property
     def estimated_usd(self) -> float | None:
         """What the run was expected to cost when it was submitted."""
-        return sum(self.spec.money.estimate_usd.values()) if self.spec.money.price else None
+        return sum(self.spec.money.estimate_usd.values()) if self.spec.money.known else None
 
     def receipt(self) -> tuple[ReceiptLine, ...]:
         """One line per stage that asks a model and has been reached."""
@@ -188,9 +192,11 @@ class RunResult:
     @property
     def disclosures(self) -> tuple[str, ...]:
         """What is said wherever results show, then the run's own notices; each once."""
-        always = (PRESCREEN_NOTICE, *([OFFLINE_NOTICE] if self.spec.model.provider == "offline" else []))
+        offline, alone = self.spec.model.provider == "offline", self.spec.voter_model is None
+        always = (PRESCREEN_NOTICE, OFFLINE_NOTICE if offline else SAME_MODEL_NOTICE if alone else "")
         measured = (caution.text for caution in self.evidence.cautions) if self.evidence else ()
-        return tuple(dict.fromkeys((*always, *self._about_late_ballots(), *measured, *self.notices)))
+        said = (*always, *self._about_late_ballots(), *measured, *self.notices)
+        return tuple(dict.fromkeys(filter(None, said)))
 
     @property
     def evidence(self) -> Evidence | None:
@@ -203,10 +209,11 @@ class RunResult:
         if ranking is None or not ranking.late:
             return
         missed = f"{ranking.late} of {len(self.personas)} ballots had not come when the counting began."
-        if not ranking.open_to_late(n):
+        weights = weights_of(self.personas)
+        if not ranking.open_to_late(n, max(weights.values(), default=1.0)):
             yield f"{missed} Whatever they say, the best {n} would be the same."
             return
-        recount = rank((*self.ballots, *self.late_ballots), self.scripts)
+        recount = rank((*self.ballots, *self.late_ballots), self.scripts, weights=weights)
         changed = len({row.script_id for row in recount.top(n)} - {row.script_id for row in ranking.top(n)})
         came = len(self.late_ballots)
         found = f"{changed} of them would be others" if changed else "they would be the same"
@@ -215,7 +222,7 @@ class RunResult:
 
     def document(self) -> dict[str, Any]:
         """The whole result as plain JSON values, as outputs/result.schema.json describes it."""
-        spec, usage = self.spec, self.tally.usage
+        spec, usage, voters = self.spec, self.tally.usage, self.spec.model_of(StageName.S4)
         return {
             "run_id": self.run_id,
             "status": self.status.value,
@@ -224,6 +231,7 @@ class RunResult:
             "stopped_by": self.stopped_by,
             "provider": spec.model.provider,
             "model": spec.model.model,
+            "voter_model": {"provider": voters.provider, "model": voters.model},
             "requested": {name: getattr(spec, name) for name in _REQUESTED},
             "results": [{**plain(final), "personalized_script": final.personalized_script} for final in self.results],
             "ranking": self._ranking_document(),
@@ -315,14 +323,14 @@ def _calls(counts: StageCounts) -> dict[str, int]:
 
 
 def _receipt_line(stage: StageName, counts: StageCounts, spec: RunSpec) -> ReceiptLine:
-    usage, money = counts.tally.usage, spec.money
+    usage, money, price = counts.tally.usage, spec.money, spec.money.price_of(stage)
     return ReceiptLine(
         stage=stage,
-        model=spec.model.model,
+        model=spec.model_of(stage).model,
         **_calls(counts),
         **asdict(usage),
         cache_hit_rate=round(usage.cached_tokens / usage.input_tokens, 4) if usage.input_tokens else None,
-        usd=money.price.usd(usage) if money.price else None,
+        usd=price.usd(usage) if price else None,
         unsure_usd=counts.unsure_usd,
         estimated_usd=money.estimate_usd.get(stage),
     )

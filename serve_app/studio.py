@@ -84,6 +84,7 @@ class Studio:
             videos=videos,
             profile=body.creator_profile.to_domain(),
             provider=body.reasoning_model,
+            voter_model=body.voter_model,
             num_videos=body.num_videos,
             num_scripts=body.num_scripts,
             num_personas=body.num_personas,

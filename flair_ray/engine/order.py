@@ -15,7 +15,7 @@ from flair_ray.config import Settings
 from flair_ray.domain import answers
 from flair_ray.domain.codec import adapter, encode
 from flair_ray.domain.events import EventDraft, EventName
-from flair_ray.domain.ids import RunId, digest
+from flair_ray.domain.ids import RunId, StageName, digest
 from flair_ray.domain.money import MOST_USD, Money, Price
 from flair_ray.domain.panel import default_panel
 from flair_ray.domain.people import CreatorProfile, Persona
@@ -53,6 +53,9 @@ class Order:
     limits: Limits = field(default_factory=Limits)
     max_usd: float | None = None
     price: Price | None = None
+    voter_model: ModelChoice | None = None
+    """Who votes; None: the model that writes."""
+    voter_limits: Limits = field(default_factory=Limits)
     session_id: str = "anonymous"
     feedback: Feedback = field(default_factory=Feedback)
     video_model: str | None = None
@@ -69,6 +72,8 @@ def answers_version() -> str:
 def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
     """The spec and inputs of a run. Raises InputError for counts below 1 or above the settings' bounds."""
     _check_counts(order, settings)
+    if order.voter_model == order.model:
+        order = replace(order, voter_model=None)
     warnings = list(order.remarks)
     videos = _distinct("videos", order.videos, lambda v: v.video_id, warnings)[: order.num_videos]
     personas = _distinct("personas", order.personas, lambda p: p.persona_id, warnings)
@@ -95,6 +100,8 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         cache=order.cache,
         limits=order.limits,
         feedback=order.feedback,
+        voter_model=order.voter_model,
+        voter_limits=order.voter_limits,
         video_model=order.video_model,
         warnings=tuple(warnings),
     )
@@ -103,14 +110,21 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
 
 def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
     """The price that was given, else the one that is known; the cap's shares, from what the run is expected to take."""
-    price = order.price or known_price(order.model)
+    price, voters = order.price or known_price(order.model), order.voter_model
     if order.max_usd is not None and price is None:
         raise InputError(
             f"--max-usd cannot be kept: nobody here knows the price of {order.model.model}. "
             "Give it with --price IN/OUT, in dollars per million tokens."
         )
     money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
-    if price is None or price.free:
+    if voters:
+        room = max(money.thinking_tokens, thinking_tokens(voters))
+        money = replace(money, stage_prices={StageName.S4: known_price(voters)}, thinking_tokens=room)
+    if voters and order.max_usd is not None and not money.known:
+        raise InputError(
+            f"--max-usd cannot be kept: nobody here knows the price of {voters.model}. Choose another --voter-model."
+        )
+    if not money.known or money.free:
         return money
     expected = estimate(replace(spec, money=money), inputs)
     capped = {} if order.max_usd is None else allowances(expected, order.max_usd)
@@ -129,8 +143,11 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 
 def _fingerprint(spec: RunSpec) -> str:
     decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
-    said = adapter(RunSpec).dump_json(decides, exclude={"feedback", "video_model"}).decode()
-    told = [text for text in (spec.feedback.s3, spec.feedback.s4) if text]  # none: as before there was any
+    said = (
+        adapter(RunSpec).dump_json(decides, exclude={"feedback", "video_model", "voter_model", "voter_limits"}).decode()
+    )
+    voters = encode(spec.voter_model) if spec.voter_model else ""
+    told = [text for text in (spec.feedback.s3, spec.feedback.s4, voters) if text]  # none: as before there was any
     return f"{answers_version()}-{digest(said, *told, length=12)}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.people import Persona
-from flair_ray.domain.ranking import Ranking
+from flair_ray.domain.ranking import Ranking, weights_of
 from flair_ray.domain.ranking import rank as rank_by_rule
 from flair_ray.domain.scripts import CandidateScript
 
@@ -28,5 +28,5 @@ def rank(
     """M ballots over N scripts → N rows. ``spoiled`` ballots could not be used, ``late`` ones had not come."""
     from flair_ray.domain.voting.gather import evidence  # brings numpy
 
-    ranking = rank_by_rule(ballots, scripts, spoiled, late)
+    ranking = rank_by_rule(ballots, scripts, spoiled, late, weights_of(personas))
     return replace(ranking, evidence=evidence(ranking, ballots, scripts, personas, top_n, seed))

@@ -76,9 +76,9 @@ def receipt_table(result: RunResult) -> Table:
 def estimate_table(estimated: Estimate) -> Table:
     """What each stage is expected to take, a last line for all of them."""
     table = _table("", "calls>", "in>", "cached>", "out>", "think>", "low>", "expected>", "high>")
-    bounds, stages, price = ("low", "expected", "high"), estimated.stages, estimated.price
+    bounds, stages = ("low", "expected", "high"), estimated.stages
     for name, stage in stages.items():
-        costs = (dollars(price.usd(getattr(stage, bound)) if price else None) for bound in bounds)
+        costs = (dollars(p.usd(getattr(stage, b)) if (p := estimated.price_of(name)) else None) for b in bounds)
         _add(table, STAGE_LABELS[name], f"{stage.calls:,}", *_tokens(stage.expected), *costs, style="dim")
     total = sum((stage.expected for stage in stages.values()), Usage())
     costs = (dollars(estimated.usd(bound)) for bound in bounds)

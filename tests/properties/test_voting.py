@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
 from flair_ray.domain.codec import encode
 from flair_ray.domain.ids import PersonaId, ScriptId
+from flair_ray.domain.people import Persona
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.domain.voting.agreement import preferred
 from flair_ray.domain.voting.rules import averaged_borda, copeland, kemeny, other_rules, plackett_luce
@@ -33,6 +34,10 @@ def elections(draw: st.DrawFn, least: int = 2) -> Election:
         for n, top in enumerate(tops)
     ]
     return ballots, scripts
+
+
+def persona(name: PersonaId, weight: float) -> Persona:
+    return Persona(name, "Ada", 30, "Porto", "nurse", (), "scrolls", "patient", "", weight)
 
 
 def cast(election: Election, weights: list[float] | None = None) -> Votes:
@@ -70,6 +75,11 @@ def test_a_voter_of_weight_two_is_two_voters(election: Election, data: st.DataOb
         for b, w in zip(ballots, weights, strict=True)
         for n in range(w)
     ]
+    people = [persona(b.persona_id, float(w)) for b, w in zip(ballots, weights, strict=True)]
+    once, apart = rank(ballots, scripts, personas=people), rank(split, scripts)
+    assert {(r.script_id, r.score, r.pairwise_wins) for r in once.rows} == {
+        (r.script_id, r.score, r.pairwise_wins) for r in apart.rows
+    }
     heavy, many = cast(election, [float(w) for w in weights]), cast((split, scripts))
     for one, other in zip(other_rules(heavy), other_rules(many), strict=True):
         assert one.ranks == other.ranks

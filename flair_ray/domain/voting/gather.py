@@ -11,7 +11,7 @@ from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.evidence import Certainty, Evidence, Segment
 from flair_ray.domain.panel import age_band, attention
 from flair_ray.domain.people import Persona
-from flair_ray.domain.ranking import Ranking
+from flair_ray.domain.ranking import Ranking, weights_of
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.domain.voting.agreement import agreement, polarisation
 from flair_ray.domain.voting.bootstrap import DRAWS, LEVEL, above, drawn_ranks, intervals
@@ -36,7 +36,7 @@ def evidence(
     """The evidence for a ranking of these scripts; None for under two ballots or two scripts."""
     if len(ballots) < 2 or len(scripts) < 2:
         return None
-    cast = votes(ballots, [row.script_id for row in ranking.rows])
+    cast = votes(ballots, [row.script_id for row in ranking.rows], weights_of(personas))
     text = {script.script_id: script.text for script in scripts}
     words = np.array([len(text[row.script_id].split()) for row in ranking.rows], np.float64)
     points = cast.points

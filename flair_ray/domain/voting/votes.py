@@ -7,14 +7,16 @@ exactly in any order; what is not whole is combined element by element, in a fix
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
 from flair_ray.domain.ids import PersonaId, ScriptId
+from flair_ray.domain.ranking import Weights
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,9 +46,7 @@ class Votes:
         return np.asarray(self.places < self.places.shape[1])
 
 
-def votes(
-    ballots: Sequence[Ballot], ids: Sequence[ScriptId], weights: Mapping[PersonaId, float] | None = None
-) -> Votes:
+def votes(ballots: Sequence[Ballot], ids: Sequence[ScriptId], weights: Weights = MappingProxyType({})) -> Votes:
     """The ballots over these scripts, a column each in this order. Voters without a weight count once."""
     column = {script_id: n for n, script_id in enumerate(ids)}
     rows = sorted(ballots, key=lambda ballot: (ballot.persona_id, ballot.top))
@@ -59,6 +59,6 @@ def votes(
         tuple(ballot.persona_id for ballot in rows),
         places,
         shown,
-        np.array([(weights or {}).get(ballot.persona_id, 1.0) for ballot in rows]),
+        np.array([weights.get(ballot.persona_id, 1.0) for ballot in rows]),
         np.array([ballot.block for ballot in rows], np.int64),
     )
