@@ -253,8 +253,6 @@ async def halved() -> list[Row]:
 
 
 async def stragglers() -> list[Row]:
-    from flair_ray.testing.mock_options import parse_tail
-
     rows: list[Row] = []
     settings_of = {
         "everything waited for": {"quorum": 1.0, "hedged_share": 0.0},
@@ -264,7 +262,7 @@ async def stragglers() -> list[Row]:
     }
     first = 0.0
     for name, chosen in settings_of.items():
-        options = MockOptions(latency_s=0.5, tail=parse_tail("0.05:10"), max_in_flight=200)
+        options = MockOptions(latency_s=0.5, tail="0.05:10", max_in_flight=200)
         with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
             async with studio(mock, Path(folder), **chosen) as (opened, settings):
                 await many(mock, opened, settings, SMALL, 1, Limits(200), 999)

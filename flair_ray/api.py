@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flair_ray import data
 from flair_ray.actors.video_desk import held
@@ -24,7 +24,6 @@ from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, ScriptId, new_run_id
 from flair_ray.domain.insights import Insights
-from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.posts import Post
 from flair_ray.domain.runs import Limits, RunSpec
@@ -40,6 +39,7 @@ from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError, ProviderError
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.inputs.posts import PostBody
+from flair_ray.options import RunOptions
 from flair_ray.outputs import write_files, write_outputs
 from flair_ray.ports import Records, RunStore
 from flair_ray.providers.prices import parse_price
@@ -63,41 +63,6 @@ T = TypeVar("T")
 Listener = Callable[[Event], None]
 POLL_MS = 250
 """How long a listener waits for news before it looks whether the run has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a run may be asked for; every field has a default that works."""
-
-    videos: str | Path | Sequence[Video] | None = None
-    """A file or folder, or the videos themselves; None: the synthetic sample library."""
-    profile: str | Path | CreatorProfile | None = None
-    personas: str | Path | Sequence[Persona] | None = None
-    provider: str | None = None
-    model: str | None = None
-    base_url: str | None = None
-    voter_model: str | None = None
-    """Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of ``provider``; None: the model that writes."""
-    num_videos: int = 100
-    num_scripts: int = 20
-    num_personas: int = 42
-    top_n: int = 10
-    seed: int = 7
-    max_in_flight: int | None = None
-    cache: bool = True
-    """Take the analysis of a video that an earlier run has made, and leave ours to later ones."""
-    rpm: int | None = None
-    """Requests a minute that the account stands."""
-    tpm: int | None = None
-    """Tokens a minute."""
-    max_usd: float | None = None
-    """Stop the run cleanly before it has cost more."""
-    price: str | Price | None = None
-    """IN/OUT or IN/CACHED/OUT, dollars per million tokens; None: that of the price table."""
-    out_dir: str | Path | None = None
-    """Where to write; None: the run's folder under the data directory."""
-    address: str | None = None
-    """A Ray cluster to join; None: that of RAY_ADDRESS, else a local one that lives as long as the run."""
 
 
 def run(
@@ -330,28 +295,11 @@ def _personas(given: str | Path | Sequence[Persona] | None) -> tuple[Persona, ..
     return read_personas(Path(given)) if isinstance(given, str | Path) else tuple(given)
 
 
-def _blocking(work: Awaitable[T]) -> T:
+def _blocking(work: Coroutine[Any, Any, T]) -> T:
     """Wait for ``work`` from plain code. A notebook has a loop running already, so it gets a thread."""
-
-    async def main() -> T:
-        return await work
-
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(main())
-    answers: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            answers.append(asyncio.run(main()))
-        except BaseException as err:  # carried over to the caller's thread
-            errors.append(err)
-
-    thread = threading.Thread(target=target, name="flair-run")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return answers[0]
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="flair-run") as thread:
+        return thread.submit(asyncio.run, work).result()

@@ -23,6 +23,7 @@ from flair_ray.cli_mock import LOCALHOST, mock_llm
 from flair_ray.cli_options import Given, with_run_options
 from flair_ray.domain.events import TERMINAL, Event
 from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted, StoreUnavailable
+from flair_ray.options import RunOptions
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
@@ -66,7 +67,7 @@ err = Console(stderr=True)
 @with_run_options
 def run(given: Given, out_dir: OutDir = None, as_json: Json = False, address: Address = None) -> None:
     """Make scripts: analyze videos, find patterns, write, vote, rank, personalise."""
-    from flair_ray.api import RunOptions, make_order, submit
+    from flair_ray.api import make_order, submit
     from flair_ray.terminal.live import watch
     from flair_ray.wiring import open_studio
 
@@ -88,7 +89,7 @@ def run(given: Given, out_dir: OutDir = None, as_json: Json = False, address: Ad
 @with_run_options
 def submit(given: Given, as_json: Json = False, address: Address = None) -> None:
     """Hand a run in to a cluster and leave: its run hosts drive it, `flair tail` follows, `flair export` writes it."""
-    from flair_ray.api import RunOptions, make_order
+    from flair_ray.api import make_order
     from flair_ray.api import submit as record
     from flair_ray.wiring import open_hosts
 
@@ -112,7 +113,7 @@ def submit(given: Given, as_json: Json = False, address: Address = None) -> None
 @with_run_options
 def estimate(given: Given, as_json: Json = False) -> None:
     """What a run with these options would take: calls, tokens, dollars, time. Nothing is started or spent."""
-    from flair_ray.api import RunOptions, foresee
+    from flair_ray.api import foresee
     from flair_ray.terminal.tables import estimate_table
 
     spec, found = foresee(RunOptions(**given), _settings())

@@ -11,6 +11,7 @@ LOCALHOST = "127.0.0.1"
 
 
 def mock_llm(
+    context: typer.Context,
     port: Annotated[int, typer.Option(help="0 picks a free one.")] = 8089,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = LOCALHOST,
     latency_s: Annotated[float, typer.Option(help="Seconds an answer takes.")] = 1.0,
@@ -24,18 +25,5 @@ def mock_llm(
 ) -> None:
     """Run a local stand-in for a model's server: OpenAI's protocol, made-up answers, real limits."""
     from flair_ray.testing.mock_llm import MockOptions, serve
-    from flair_ray.testing.mock_options import parse_tail
 
-    options = MockOptions(
-        port=port,
-        host=host,
-        latency_s=latency_s,
-        jitter=jitter,
-        tail=parse_tail(tail),
-        max_in_flight=max_in_flight,
-        rpm=rpm,
-        fail=fail,
-        malformed=malformed,
-        seed=seed,
-    )
-    asyncio.run(serve(options))
+    asyncio.run(serve(MockOptions(**context.params)))

@@ -30,12 +30,11 @@
         │   └── RunOutdated ...... begun under other prompts or answer schemas (exit 2)
         ├── BudgetSpent .......... --max-usd leaves no room for another call (exit 5)
         ├── StageFailed .......... too many items of a stage failed (exit code of the cause)
-        ├── RunInterrupted ....... this process was told to stop; the run stays open (exit 130)
-        └── RunCancelled ......... somebody asked for it (exit 130)
+        └── RunInterrupted ....... this process was told to stop; the run stays open (exit 130)
 
-Two rules keep these usable everywhere. Every constructor passes all its arguments to
-``super().__init__``, so that an error survives pickling on its way through Ray. What to do about an
-error is read from its class (``retryable``, ``reaskable``, ``fatal``, ``exit_code``), never from its message.
+Two rules keep these usable everywhere. Every constructor passes all its arguments to ``super().__init__``, so that an
+error survives pickling on its way through Ray; one with ``says`` takes a run's id and makes its text of it. What to do
+about an error is read from its class (``retryable``, ``reaskable``, ``fatal``, ``exit_code``), never from its message.
 """
 
 from __future__ import annotations
@@ -54,8 +53,15 @@ class FlairError(Exception):
     maybe_billed: ClassVar[bool] = False
     """True where the server may have done the work, and charge for it, though no answer came."""
 
+    says: ClassVar[str] = "{}"
+    """The text, with a place for the first argument."""
+
     def __str__(self) -> str:
-        return str(self.args[0]) if self.args else type(self).__name__
+        return self.says.format(self.args[0]) if self.args else type(self).__name__
+
+
+def _run_id(error: FlairError) -> str:
+    return str(error.args[0])
 
 
 class InputError(FlairError):
@@ -67,12 +73,8 @@ class InputError(FlairError):
 class RunNotFound(InputError):
     """No run has this id here, or its time to live has passed."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(run_id)
-        self.run_id = run_id
-
-    def __str__(self) -> str:
-        return f"There is no run {self.run_id!r} here. `flair runs` lists the runs that exist."
+    says = "There is no run {!r} here. `flair runs` lists the runs that exist."
+    run_id = property(_run_id)
 
 
 class ScriptNotFound(InputError):
@@ -80,9 +82,13 @@ class ScriptNotFound(InputError):
 
 
 class ProviderError(FlairError):
-    """A model provider did not give a usable answer."""
+    """A model provider did not give a usable answer. ``retry_after_s`` is what it asked us to wait, if it said."""
 
     exit_code = 3
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
 
 
 class MissingKey(ProviderError):
@@ -108,23 +114,15 @@ class BadRequest(ProviderError):
 
 
 class RateLimited(ProviderError):
-    """The provider said 429. ``retry_after_s`` is what it asked us to wait, if it said."""
+    """The provider said 429."""
 
     retryable = True
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s)
-        self.retry_after_s = retry_after_s
 
 
 class ServerTrouble(ProviderError):
     """The provider failed on its side (5xx)."""
 
     retryable = True
-
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s)
-        self.retry_after_s = retry_after_s
 
 
 class ConnectionLost(ProviderError):
@@ -200,12 +198,8 @@ class ShardLost(InfrastructureError):
 class LeaseLost(InfrastructureError):
     """Another driver holds this run now; this one must stop writing."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(run_id)
-        self.run_id = run_id
-
-    def __str__(self) -> str:
-        return f"Run {self.run_id} is driven by another process now. `flair tail {self.run_id}` follows it."
+    says = "Run {0} is driven by another process now. `flair tail {0}` follows it."
+    run_id = property(_run_id)
 
 
 class RunError(FlairError):
@@ -221,15 +215,11 @@ class RunConflict(RunError):
 class RunOutdated(RunConflict):
     """The run began under other prompts or answer schemas; its answers and new ones must not mix."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(run_id)
-        self.run_id = run_id
-
-    def __str__(self) -> str:
-        return (
-            f"Run {self.run_id} was begun with other prompts or answer schemas than this version has. Its answers "
-            f"cannot be mixed with new ones: export what it has (`flair export {self.run_id}`) and start a new run."
-        )
+    says = (
+        "Run {0} was begun with other prompts or answer schemas than this version has. Its answers "
+        "cannot be mixed with new ones: export what it has (`flair export {0}`) and start a new run."
+    )
+    run_id = property(_run_id)
 
 
 class BudgetSpent(RunError):
@@ -251,23 +241,5 @@ class RunInterrupted(RunError):
     """This process was told to stop in the middle of a run, which stays open."""
 
     exit_code = 130
-
-    def __init__(self, run_id: str) -> None:
-        super().__init__(run_id)
-        self.run_id = run_id
-
-    def __str__(self) -> str:
-        return f"Interrupted. What was recorded is kept: `flair resume {self.run_id}` goes on with it."
-
-
-class RunCancelled(RunError):
-    """The run was cancelled; what it had recorded is kept."""
-
-    exit_code = 130
-
-    def __init__(self, run_id: str) -> None:
-        super().__init__(run_id)
-        self.run_id = run_id
-
-    def __str__(self) -> str:
-        return f"Run {self.run_id} was cancelled. `flair export {self.run_id}` writes what it had."
+    says = "Interrupted. What was recorded is kept: `flair resume {0}` goes on with it."
+    run_id = property(_run_id)

@@ -308,8 +308,6 @@ class Executor(Protocol):
         """
         ...
 
-    async def close(self) -> None: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Lease:

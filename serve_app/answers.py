@@ -17,7 +17,7 @@ from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.runs import Feedback, Limits, RunStatus, StageCounts
 from flair_ray.domain.video_jobs import JobStatus
-from flair_ray.inputs.report import Duplicate, EngagementSummary, SkippedRecord, Spread
+from flair_ray.inputs.report import Duplicate, SkippedRecord
 from flair_ray.outputs import result_schema
 from flair_ray.result import Cost
 
@@ -99,6 +99,24 @@ class RunDetail(RunRow):
     configuration: Configuration
     spend: Spend
     warnings: list[str]
+
+
+class Spread(Answer):
+    """Over the videos where it is known."""
+
+    known: int
+    minimum: float | None
+    median: float | None
+    maximum: float | None
+    total: float | None
+
+
+class EngagementSummary(Answer):
+    known: int
+    """Videos with any count."""
+    median_views: float | None
+    median_rate: float | None
+    """Interactions per view."""
 
 
 class IngestReport(Answer):

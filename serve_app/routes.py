@@ -191,8 +191,8 @@ def _template(name: str) -> str:
 
 _STARTS = ("session_id", "Idempotency-Key")
 ROUTES = [
-    Operation("POST", "/api/pipeline/start", start, {200: RunStarted}, body=StartBody, takes=_STARTS),
-    Operation("POST", "/api/pipeline/run", run, {200: (SSE, NDJSON)}, body=StartBody, takes=_STARTS),
+    Operation("POST", "/api/pipeline/start", start, {200: RunStarted}, body=StartBody, takes=_STARTS, errors=(402,)),
+    Operation("POST", "/api/pipeline/run", run, {200: (SSE, NDJSON)}, body=StartBody, takes=_STARTS, errors=(402,)),
     Operation(
         "GET",
         "/api/pipeline/status/{run_id}",
@@ -203,7 +203,7 @@ ROUTES = [
     ),
     Operation("GET", "/api/pipeline/results/{run_id}", results, {200: result_part(*RESULT_FIELDS)}, errors=(409,)),
     Operation("POST", "/api/pipeline/{run_id}/cancel", cancel, {202: Asked}, errors=(409,)),
-    Operation("POST", "/api/pipeline/{run_id}/recover", recover, {202: Asked}, errors=(409,)),
+    Operation("POST", "/api/pipeline/{run_id}/recover", recover, {202: Asked}, errors=(402, 409)),
     Operation("GET", "/api/runs", list_runs, {200: RunList}, takes=("session_id",)),
     Operation("GET", "/api/runs/{run_id}", one_run, {200: RunDetail}),
     Operation("DELETE", "/api/runs/{run_id}", delete, {204: None}),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from starlette.exceptions import HTTPException
 
 from flair_ray.config import Settings
-from flair_ray.domain.ids import RunId
+from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.money import MICROS, dollars
 from flair_ray.domain.runs import RunInputs, RunSnapshot, RunSpec
 from flair_ray.domain.tenants import Tenant
@@ -47,6 +47,18 @@ class Spending:
                 f"This run may take {dollars(spec.money.max_usd)}, and of this month's {dollars(tenant.max_usd)} there "
                 f"are {dollars(left)} left. Ask for less, or give a lower max_usd.",
             )
+
+    async def book_video(self, tenant: Tenant, run_id: RunId, script_id: ScriptId, usd: float) -> None:
+        """A script's video at its price, once: what failed is asked for again for nothing. Raises HTTPException 402."""
+        if tenant.max_usd is None:
+            return
+        left = await self.left_usd(tenant)
+        entry, micros = RunId(f"{run_id}:{script_id}"), math.ceil(usd * MICROS)
+        if not await self.books.reserve(tenant.name, entry, micros, math.floor(tenant.max_usd * MICROS)):
+            raise HTTPException(
+                402, f"A video of veo counts as {dollars(usd)}, and {dollars(left)} are left this month."
+            )
+        await self.books.settle(tenant.name, entry, micros)
 
     async def left_usd(self, tenant: Tenant) -> float | None:
         """Of this month's budget; None: there is no limit."""

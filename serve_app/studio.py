@@ -12,7 +12,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 
-from flair_ray.api import RunOptions, make_order
+from flair_ray.api import make_order
 from flair_ray.config import OFFLINE, Settings
 from flair_ray.domain.events import EventDraft
 from flair_ray.domain.ids import RunId, new_run_id
@@ -25,6 +25,7 @@ from flair_ray.engine.order import Order, first_event
 from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_personas import PersonasIn, open_panel
 from flair_ray.errors import FlairError, RunConflict, RunNotFound
+from flair_ray.options import RunOptions
 from flair_ray.ports import Panel, RunStore
 from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener

@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from flair_ray.domain.ids import RunId, ScriptId
-from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
+from flair_ray.domain.video_jobs import ANIMATIC, VEO, JobStatus, VideoJob
 from flair_ray.engine.filming import scripts_to_film
 from flair_ray.wiring import RUNS, check_video
 from serve_app.answers import VideoOrdered, VideoState
 from serve_app.models import VideoBody, json_body
 from serve_app.operations import Operation
 from serve_app.studio import studio_of
-from serve_app.tenants import check_owner
+from serve_app.tenants import check_owner, tenant_of
 
 LINK_S = 3600
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -43,6 +43,8 @@ async def generate_video(request: Request) -> Response:
         raise HTTPException(404, f"Run {run_id} has no script {body.script_id!r} among its results.")
     provider = body.video_model or (await studio.store.spec(run_id)).video_model or ANIMATIC
     check_video(provider)
+    if provider == VEO:
+        await studio.spending.book_video(tenant_of(request), run_id, ScriptId(body.script_id), studio.settings.veo_usd)
     job = await studio.videos.order(run_id, ScriptId(body.script_id), provider)
     await studio.nudge()
     return JSONResponse({"job_id": job.job_id})
@@ -78,7 +80,9 @@ async def _job(request: Request) -> VideoJob:
 
 
 VIDEO_ROUTES = [
-    Operation("POST", "/api/video/generate", generate_video, {200: VideoOrdered}, body=VideoBody, errors=(404, 409)),
+    Operation(
+        "POST", "/api/video/generate", generate_video, {200: VideoOrdered}, body=VideoBody, errors=(402, 404, 409)
+    ),
     Operation("GET", "/api/video/status/{run_id}/{job_id}", video_status, {200: VideoState}),
     Operation("GET", "/api/runs/{run_id}/videos/{job_id}.mp4", video_file, {200: "video/mp4", 307: None}),
 ]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from redis.asyncio import Redis
 
 # Whatever a developer has exported must neither be spent nor change a result.
 for name in list(os.environ):
@@ -109,12 +110,17 @@ async def store(redis_url: str) -> AsyncIterator[RedisRunStore]:
 
 
 @pytest.fixture
-async def panel(redis_url: str) -> AsyncIterator[PersonaPool]:
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
+    await client.connection_pool.aclose()
+
+
+@pytest.fixture
+def panel(redis: Redis) -> PersonaPool:
     """The persona pool in this process."""
-    redis = connect(redis_url)
-    yield PersonaPool(RedisPersonas(redis, run_ttl_s=600))
-    await redis.aclose()
-    await redis.connection_pool.aclose()
+    return PersonaPool(RedisPersonas(redis, run_ttl_s=600))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ of a stage (or of an order block), ``varying`` comes last. The answer is JSON th
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
@@ -55,6 +56,9 @@ class ChatRequest:
     seed: int = 0
     max_output_tokens: int = 2048
     reask: Reask | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shared", sys.intern(self.shared))  # thousands of items queue with one copy of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ passes here. Adapters are built once per type: building one costs milliseconds, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -37,11 +36,6 @@ def decode(kind: type[T], text: str | bytes) -> T:
     """
     value: T = adapter(kind).validate_json(text)
     return value
-
-
-def decode_all(kind: type[T], texts: Sequence[str | bytes]) -> tuple[T, ...]:
-    """One value per text, in order."""
-    return tuple(decode(kind, text) for text in texts)
 
 
 def plain(value: object) -> Any:

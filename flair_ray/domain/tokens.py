@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flair_ray.domain.calls import ChatRequest
+from flair_ray.domain.schema import SchemaDialect, answer_schema
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -25,7 +26,7 @@ def estimated_tokens(text: str) -> int:
 
 
 def request_tokens(request: ChatRequest) -> int:
-    """Tokens of one call's input: the prompt, the schema of its answer, and what a re-ask adds."""
+    """Tokens of one call's input: the prompt, the schema that is sent of its answer, and what a re-ask adds."""
     parts = [request.system, request.shared, request.varying]
     if request.reask:
         parts += [request.reask.answer, request.reask.reason]
@@ -34,4 +35,4 @@ def request_tokens(request: ChatRequest) -> int:
 
 @lru_cache(maxsize=128)
 def _schema_tokens(answer: type[BaseModel]) -> int:
-    return estimated_tokens(json.dumps(answer.model_json_schema(), separators=(",", ":")))
+    return estimated_tokens(json.dumps(answer_schema(answer, SchemaDialect()), separators=(",", ":")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from flair_ray.domain.ids import ItemId, ScriptId
+from flair_ray.domain.ids import ItemId
 from flair_ray.domain.patterns import PatternLibrary
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.scripts import CandidateScript
@@ -44,9 +44,6 @@ class PollSheet:
     """One permutation of script indices per block."""
     seed: int
     feedback: str = ""
-
-    def label_of(self, script_id: ScriptId) -> str:
-        return self.labels[[s.script_id for s in self.scripts].index(script_id)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,6 @@ from flair_ray.errors import (
     ProviderError,
     RateLimited,
     Refused,
-    ServerTrouble,
     Truncated,
 )
 from flair_ray.flow.backoff import full_jitter
@@ -95,10 +94,6 @@ class _Course:
     """Cancelled when an answer was there already: it is taken, and nothing more is asked."""
 
 
-Answered = tuple[type[BaseModel], Completion]
-"""The form an answer must fit, and the answer."""
-
-
 class Asker:
     """Asks one provider under one limiter and one budget. Stateless but for its random waits."""
 
@@ -126,15 +121,19 @@ class Asker:
         item: object,
         on_start: Callable[[], None],
         name: str = "item",
+        request: ChatRequest | None = None,
     ) -> Verdict:
-        """The outcome of one item. Calls ``on_start`` whenever a call is about to be sent. Raises fatal errors."""
+        """The outcome of one item. Calls ``on_start`` whenever a call is about to be sent. Raises fatal errors.
+
+        ``request``: the item's question, where the caller has it already.
+        """
         course = _Course(name, self._patience.item_deadline_s)
-        question = partial(stage.request, shared, item)
+        request = request or stage.request(shared, item)
         while not course.stopped:
             completion: Completion | None = None
             try:
-                form, completion = await self._first_answer(question, course, on_start)
-                output = stage.parse(shared, item, _checked(form, completion))
+                completion = await self._first_answer(replace(request, reask=course.reask), course, on_start)
+                output = stage.parse(shared, item, _checked(request.answer, completion))
                 course.tally += CallTally(calls=1, usage=completion.usage)
                 return Verdict(Done(encode(output, stage.output)), output, course.tally, completion.text)
             except AnswerError as err:
@@ -151,12 +150,10 @@ class Asker:
                 await self._clock.sleep(wait_s)
         raise asyncio.CancelledError
 
-    async def _first_answer(
-        self, question: Callable[[], ChatRequest], course: _Course, on_start: Callable[[], None]
-    ) -> Answered:
+    async def _first_answer(self, request: ChatRequest, course: _Course, on_start: Callable[[], None]) -> Completion:
         """What the first of one or two equal calls brings; an error only when no call brings an answer."""
         overdue = asyncio.Event()
-        ask = partial(self._call, question, course, on_start)
+        ask = partial(self._call, request, course, on_start)
         try:
             if self._hedger is None:
                 return await ask(overdue)
@@ -165,8 +162,8 @@ class Asker:
             course.left_s, course.begun_s = self._left_s(course), None
 
     async def _raced(
-        self, ask: Callable[[asyncio.Event], Coroutine[None, None, Answered]], overdue: asyncio.Event, course: _Course
-    ) -> Answered:
+        self, ask: Callable[[asyncio.Event], Coroutine[None, None, Completion]], overdue: asyncio.Event, course: _Course
+    ) -> Completion:
         first = asyncio.create_task(ask(overdue))
         late = asyncio.create_task(overdue.wait())
         calls = [first]
@@ -194,20 +191,19 @@ class Asker:
 
     async def _call(
         self,
-        question: Callable[[], ChatRequest],
+        request: ChatRequest,
         course: _Course,
         on_start: Callable[[], None],
         overdue: asyncio.Event,
-    ) -> Answered:
-        """One call. The prompt is built again when it is sent: items that queue hold none."""
+    ) -> Completion:
+        tokens = request_tokens(request)
         while True:
-            async with self._limiter.permit(request_tokens(_asked(question, course))) as permit:
-                request = _asked(question, course)
+            async with self._limiter.permit(tokens) as permit:
                 course.sent += 1
                 call = f"{course.name}:{course.sent}"
                 if self._budget is None or await self._budget.reserve(call, request):
                     on_start()
-                    return request.answer, await self._sent(request, call, course, permit, overdue)
+                    return await self._sent(request, call, course, permit, overdue)
                 permit.unused()
             await self._clock.sleep(ROOM_POLL_S)
 
@@ -247,7 +243,7 @@ class Asker:
         course.tally += _tally_of(err)
         course.failures += 1
         course.attempts += not isinstance(err, RateLimited)
-        wait_s = full_jitter(course.failures, self._rng, _asked_wait(err))
+        wait_s = full_jitter(course.failures, self._rng, err.retry_after_s)
         if not err.retryable or course.attempts >= self._patience.max_attempts or wait_s >= course.left_s:
             return None
         course.tally += CallTally(retries=1)
@@ -255,11 +251,7 @@ class Asker:
         return wait_s
 
 
-def _asked(question: Callable[[], ChatRequest], course: _Course) -> ChatRequest:
-    return replace(question(), reask=course.reask)
-
-
-async def _cut_off(calls: list[asyncio.Task[Answered]], course: _Course) -> None:
+async def _cut_off(calls: list[asyncio.Task[Completion]], course: _Course) -> None:
     """End calls and wait until they have given their permits back; a cancel meanwhile is heeded after that."""
     for call in calls:
         call.cancel()
@@ -270,7 +262,7 @@ async def _cut_off(calls: list[asyncio.Task[Answered]], course: _Course) -> None
             course.stopped = True
 
 
-def _succeeded(call: asyncio.Task[Answered]) -> bool:
+def _succeeded(call: asyncio.Task[Completion]) -> bool:
     return call.done() and not call.cancelled() and call.exception() is None
 
 
@@ -307,10 +299,6 @@ def _checked(form: type[BaseModel], completion: Completion) -> BaseModel:
 def _in_words(err: ValidationError) -> str:
     problems = (f"{'.'.join(map(str, e['loc'])) or 'answer'}: {e['msg']}" for e in err.errors(include_input=False))
     return ("The answer does not fit the schema: " + "; ".join(problems))[:REASON_LENGTH]
-
-
-def _asked_wait(err: ProviderError) -> float | None:
-    return err.retry_after_s if isinstance(err, RateLimited | ServerTrouble) else None
 
 
 def _given_up(err: FlairError, course: _Course) -> Verdict:

@@ -27,7 +27,7 @@ from typing import Any
 
 from flair_ray.domain.events import EventDraft, EventName, Json
 from flair_ray.domain.ids import ItemId, RunId
-from flair_ray.domain.personas import Seat, ballots_by_key, persona_key
+from flair_ray.domain.personas import Seat, persona_key
 from flair_ray.domain.runs import RunSnapshot, RunStatus
 from flair_ray.domain.work import Done, Skipped, Voter, Work
 from flair_ray.engine.loading import Outcomes, keep_outputs, load_state
@@ -144,8 +144,8 @@ class Driver:
                 for step in PLAN:
                     if not state.has(step.name):
                         await self._do(step, state, lease, late, retry_skipped=before.status is RunStatus.FAILED)
-                    if isinstance(step, MapStep) and step.seated and state.ballots:
-                        await self._panel.remember(lease.run_id, ballots_by_key(state.personas, state.ballots))
+                    if isinstance(step, MapStep) and step.votes and (votes := step.votes(state)):
+                        await self._panel.remember(lease.run_id, votes)
             draft = EventDraft(EventName.PIPELINE_COMPLETE, {"run_id": lease.run_id, "result_count": len(state.finals)})
             code = BudgetSpent.exit_code if state.out_of_budget else 0
             await self._store.finish(lease, RunStatus.COMPLETED, draft, exit_code=code)
@@ -192,7 +192,7 @@ class Driver:
             fingerprint=spec.fingerprint,
             stage=step.name,
             shared=work.shared,
-            items=await self._seated(lease.run_id, work) if step.seated else work.items,
+            items=await self._seated(lease.run_id, work) if step.votes else work.items,
             total=len(work.items),
             model=spec.model_of(step.name),
             limits=spec.limits_of(step.name),

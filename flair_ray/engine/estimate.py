@@ -33,7 +33,7 @@ from flair_ray.domain.tokens import estimated_tokens, request_tokens
 from flair_ray.domain.videos import Video
 from flair_ray.domain.work import Placed, VoiceBrief, Work
 from flair_ray.engine.plan import MAP_STAGES
-from flair_ray.providers.thinking import thinking_tokens
+from flair_ray.providers.prices import thinking_tokens
 from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote
 
 ANSWER_TOKENS = {StageName.S1: 250, StageName.S3: 400, StageName.S4: 80, StageName.S6: 750}

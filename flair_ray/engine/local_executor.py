@@ -20,6 +20,3 @@ class LocalExecutor:
             async for step in shard:
                 if isinstance(step, Delivered):
                     yield step
-
-    async def close(self) -> None:
-        """Nothing to do: the tools belong to whoever made them."""

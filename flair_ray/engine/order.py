@@ -24,8 +24,7 @@ from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import allowances, estimate
 from flair_ray.errors import InputError
 from flair_ray.prompts import prompts_version
-from flair_ray.providers.prices import known_price
-from flair_ray.providers.thinking import thinking_tokens
+from flair_ray.providers.prices import known_price, thinking_tokens
 
 T = TypeVar("T")
 ANSWER_MODELS = (

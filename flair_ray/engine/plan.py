@@ -8,18 +8,20 @@ driver. The driver knows nothing of any stage but what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flair_ray.domain.events import EventDraft, EventName
-from flair_ray.domain.ids import StageName
+from flair_ray.domain.ids import ScriptId, StageName
+from flair_ray.domain.personas import PersonaKey, ballots_by_key
 from flair_ray.domain.work import Work
 from flair_ray.engine.state import RunState
 from flair_ray.ports import MapStage
 from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote, s5_rank, s6_personalize
 
 Tells = Callable[[RunState], EventDraft | None]
+Votes = Mapping[PersonaKey, tuple[ScriptId, ...]]
 
 
 def _nothing(_: RunState) -> None:
@@ -35,8 +37,8 @@ class MapStep:
     tells: Tells = _nothing
     quorum: bool = True
     """Whether the stage may move on without its stragglers."""
-    seated: bool = False
-    """Whether its items are voters, whose states the persona pool holds."""
+    votes: Callable[[RunState], Votes] | None = None
+    """Where its items are voters, whose states the persona pool holds: what it is to remember of them."""
     stand_in: Callable[[Any, str], object] | None = None
     """What takes the place of an item's output when it is skipped, from the item and the reason. Without
     one the item is left out, and too many left out fail the stage."""
@@ -98,7 +100,7 @@ PLAN: tuple[Step, ...] = (
     MapStep(
         s4_vote.Vote(),
         lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed, run.spec.feedback.s4),
-        seated=True,
+        votes=lambda run: ballots_by_key(run.personas, run.ballots),
     ),
     ReduceStep(
         StageName.S5,

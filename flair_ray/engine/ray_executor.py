@@ -18,7 +18,7 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import ray
@@ -26,12 +26,12 @@ from ray.exceptions import RayError, RayTaskError
 
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import ModelChoice
+from flair_ray.engine.naming import NAMESPACE, detached
 from flair_ray.engine.ray_worker import Fatal, ShardHost, ToolKit, run_shard_task, warm_worker
 from flair_ray.engine.shard import OnDuty, split
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.ports import Delivered, Lost, StageJob
 
-NAMESPACE = "flair"
 SHARD_CPUS = 0.1
 """A shard waits for other people's servers: ten default runs at once must fit two cores."""
 ITEMS_PER_SHARD = 50
@@ -138,9 +138,6 @@ class RayExecutor:
             host = self._residents[index] = resident(index, self._version)
         return host.run.options(num_returns="streaming", name=name).remote(shard, self._kit)
 
-    async def close(self) -> None:
-        """Nothing to do: tasks end with their generators, residents are the cluster's."""
-
 
 def shard_count(items: int, stages: int = 1) -> int:
     """How many shards: two at least, so that a lost worker is not the whole stage; one per core at most.
@@ -155,24 +152,7 @@ def shard_count(items: int, stages: int = 1) -> int:
 
 def resident(index: int, version: str) -> Any:
     """One of the resident shard hosts, started if need be. The version is in its name: old code is not reused."""
-    return (
-        _shard_host()
-        .options(
-            name=resident_name(index, version),
-            namespace=NAMESPACE,
-            get_if_exists=True,
-            lifetime="detached",
-            max_restarts=-1,
-            num_cpus=0,
-            max_concurrency=1000,
-        )
-        .remote()
-    )
-
-
-@cache
-def _shard_host() -> Any:
-    return ray.remote(ShardHost)  # once: Ray keeps everything it has read of a class, each time it is asked
+    return detached(ShardHost, resident_name(index, version), 1000)
 
 
 def resident_name(index: int, version: str) -> str:

@@ -11,10 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import ray
-
 from flair_ray.actors.run_host import RunHost
-from flair_ray.engine.ray_executor import NAMESPACE
+from flair_ray.engine.naming import detached
 
 HOSTS = 2
 """One is enough for hundreds of runs; with two, one may die and nobody waits for its restart."""
@@ -39,21 +37,9 @@ class RunHostActor:
 
 def run_hosts(build: BuildHost, version: str, count: int = HOSTS) -> list[Any]:
     """The cluster's run hosts, started where they are missing."""
-    return [_host(index, build, version) for index in range(count)]
-
-
-def _host(index: int, build: BuildHost, version: str) -> Any:
-    actor = ray.remote(RunHostActor).options(
-        name=run_host_name(index, version),
-        namespace=NAMESPACE,
-        get_if_exists=True,
-        lifetime="detached",
-        max_restarts=-1,
-        max_task_retries=-1,
-        num_cpus=0,
-        max_concurrency=100,
-    )
-    return actor.remote(build)
+    return [
+        detached(RunHostActor, run_host_name(index, version), 100, build, max_task_retries=-1) for index in range(count)
+    ]
 
 
 def run_host_name(index: int, version: str) -> str:

@@ -10,24 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any
+from functools import partial
 
-import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
+from ray.exceptions import RayActorError
 from redis.asyncio import Redis
 
 from flair_ray.actors.rate_limiter import RateLimiter
 from flair_ray.domain.runs import Limits
-from flair_ray.engine.ray_executor import NAMESPACE
-from flair_ray.errors import FlairError
+from flair_ray.engine.naming import Actor
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.permits import Exchange
 from flair_ray.ports import Ask, Permits, Settlement, Turns
 from flair_ray.stores.permits import PERMIT_LEASE_S, RedisPermits
 from flair_ray.stores.redis_store import connect
 
-LIMITER_GONE: tuple[type[Exception], ...] = (RayActorError, ActorDiedError, ActorUnavailableError)
+LIMITER_GONE: tuple[type[Exception], ...] = (RayActorError,)
 """It may be back in a moment, or another one may be made."""
 KEPT_ACCOUNTS = 100
 """Accounts from which on idle ones are forgotten."""
@@ -92,25 +89,7 @@ def limiter_exchange(accounts: Callable[[], OpenPermits], version: str, account:
 
     Raises one of LIMITER_GONE when it dies meanwhile; a new call finds, or makes, its successor.
     """
-    actor: Any = None
-
-    async def exchange(
-        client: str, asks: Sequence[Ask], settled: Sequence[Settlement], renewed: Sequence[str], wait_s: float
-    ) -> Turns:
-        nonlocal actor
-        try:
-            actor = actor or _limiter_actor(accounts, version)
-            turns: Turns = await actor.exchange.remote(account, limits, client, asks, settled, renewed, wait_s)
-        except RayTaskError as err:
-            if isinstance(err.cause, FlairError):
-                raise err.cause from None
-            raise
-        except LIMITER_GONE:
-            actor = None
-            raise
-        return turns
-
-    return exchange
+    return partial(_limiter_actor(accounts, version).call, "exchange", account, limits)
 
 
 def own_exchange(redis: Redis, account: str, limits: Limits) -> Exchange:
@@ -121,26 +100,12 @@ def own_exchange(redis: Redis, account: str, limits: Limits) -> Exchange:
 
 def start_limiter(redis_url: str, version: str) -> None:
     """Have the actor made, so that the first call does not wait for its process; returns at once."""
-    _limiter_actor(RedisAccounts(redis_url), version)
+    _limiter_actor(RedisAccounts(redis_url), version).start()
 
 
 def limiter_name(version: str) -> str:
     return f"rate-limiter-{version}"
 
 
-@cache
-def _limiter_class() -> Any:
-    return ray.remote(RateLimiterActor)  # once: Ray keeps what it has read of a class, each time it is asked
-
-
-def _limiter_actor(accounts: Callable[[], OpenPermits], version: str) -> Any:
-    actor = _limiter_class().options(
-        name=limiter_name(version),
-        namespace=NAMESPACE,
-        get_if_exists=True,
-        lifetime="detached",
-        max_restarts=-1,
-        num_cpus=0,
-        max_concurrency=10_000,
-    )
-    return actor.remote(accounts)
+def _limiter_actor(accounts: Callable[[], OpenPermits], version: str) -> Actor:
+    return Actor(RateLimiterActor, limiter_name(version), 10_000, accounts)

@@ -21,7 +21,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from flair_ray.domain.calls import Completion
 from flair_ray.domain.ids import digest
-from flair_ray.engine.ray_executor import NAMESPACE
+from flair_ray.engine.naming import detached
 from flair_ray.errors import ConnectionLost, InputError, ModelNotFound, ProviderError
 from flair_ray.providers.local import Ask, LocalModel, Question, find_model
 
@@ -55,7 +55,9 @@ class _Actor:
     async def ask(self, question: Question, timeout_s: float) -> Completion | ProviderError:
         ref: Any = None
         try:
-            self._handle = self._handle or _started(self._model, self._version)
+            self._handle = self._handle or detached(
+                ModelHost, model_actor_name(self._model, self._version), 1000, self._model
+            )
             ref = self._handle.ask.remote(question, timeout_s)
             answered: Completion | ProviderError = await ref
         except RayTaskError:
@@ -80,16 +82,3 @@ def asker(model: str, version: str) -> Ask:
 
 def model_actor_name(model: str, version: str) -> str:
     return f"local-model-{digest(model)}-{version}"
-
-
-def _started(model: str, version: str) -> Any:
-    actor = ray.remote(ModelHost).options(
-        name=model_actor_name(model, version),
-        namespace=NAMESPACE,
-        get_if_exists=True,
-        lifetime="detached",
-        max_restarts=-1,
-        num_cpus=0,
-        max_concurrency=1000,
-    )
-    return actor.remote(model)

@@ -11,19 +11,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError
 from redis.asyncio import Redis
 
 from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.personas import PersonaKey, PersonaState, persona_key
 from flair_ray.domain.work import Voter
-from flair_ray.engine.ray_executor import NAMESPACE
-from flair_ray.errors import ClusterUnavailable, FlairError
+from flair_ray.engine.naming import Actor
+from flair_ray.errors import ClusterUnavailable
 from flair_ray.ports import Panel
 from flair_ray.stores.personas import RedisPersonas
 from flair_ray.stores.redis_store import connect
@@ -60,14 +59,13 @@ class RayPanel:
     """See ``flair_ray.ports.Panel``. Raises ClusterUnavailable when a pool does not come back."""
 
     def __init__(self, personas: PersonasIn, version: str) -> None:
-        self._personas = personas
         self._version = version
-        self._pools: dict[int, Any] = {}
+        self._pools = [Actor(PersonaPoolActor, pool_name(i, version), 100, personas) for i in range(personas.pools)]
 
     def start(self) -> None:
         """Have the pools made before they are needed; returns at once."""
-        for index in range(self._personas.pools):
-            self._pool(index)
+        for pool in self._pools:
+            pool.start()
 
     async def seat(self, run_id: RunId, voters: Sequence[Voter]) -> None:
         by_key = {persona_key(voter.persona): voter for voter in voters}
@@ -90,35 +88,13 @@ class RayPanel:
     async def _ask(self, index: int, method: str, *args: object) -> Any:
         for _ in range(ATTEMPTS):
             try:
-                return await getattr(self._pool(index), method).remote(*args)
-            except RayTaskError as err:
-                if isinstance(err.cause, FlairError):
-                    raise err.cause from None
-                raise
+                return await self._pools[index].call(method, *args)
             except RayActorError:  # died or out of reach: it is restarted, or made anew
-                self._pools.pop(index, None)
                 await asyncio.sleep(AGAIN_S)
         raise ClusterUnavailable(f"The persona pool {index} has not come back. Is the cluster healthy?")
 
-    def _pool(self, index: int) -> Any:
-        if index not in self._pools:
-            self._pools[index] = self._found(index)
-        return self._pools[index]
-
-    def _found(self, index: int) -> Any:
-        actor = _pool_class().options(
-            name=pool_name(index, self._version),
-            namespace=NAMESPACE,
-            get_if_exists=True,
-            lifetime="detached",
-            max_restarts=-1,
-            num_cpus=0,
-            max_concurrency=100,
-        )
-        return actor.remote(self._personas)
-
     def _home(self, key: PersonaKey) -> int:
-        return int(key[:8], 16) % self._personas.pools
+        return int(key[:8], 16) % len(self._pools)
 
     def _dealt(self, keys: Iterable[PersonaKey]) -> dict[int, list[PersonaKey]]:
         shares: dict[int, list[PersonaKey]] = {}
@@ -136,8 +112,3 @@ def open_panel(personas: PersonasIn, version: str, redis: Redis) -> Panel:
 
 def pool_name(index: int, version: str) -> str:
     return f"persona-pool-{index}-{version}"
-
-
-@cache
-def _pool_class() -> Any:
-    return ray.remote(PersonaPoolActor)  # once: Ray keeps what it has read of a class, each time it is asked

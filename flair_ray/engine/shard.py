@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flair_ray.domain.calls import CallTally
+from flair_ray.domain.calls import CallTally, ChatRequest
 from flair_ray.domain.codec import encode
 from flair_ray.domain.ids import ItemId, digest
 from flair_ray.domain.personas import Seat, track_record
@@ -118,7 +118,8 @@ class _Item:
         self._job, self._item_id, self._item = job, item_id, item
         self._stage: MapStage[Any, Any, Any] = MAP_STAGES[job.stage]
         self._store, self._flights, self._clock = tools.store, tools.flights, tools.clock
-        self._claim = claim_of(job, item_id, item)
+        self._request = self._stage.request(job.shared, item)
+        self._claim = claim_of(job, item_id, self._request)
         self._announced: list[asyncio.Task[None]] = []
 
     async def done(self, asker: Asker) -> Delivered:
@@ -134,7 +135,9 @@ class _Item:
     async def _asked(self, asker: Asker) -> Delivered:
         begun_s, ok = self._clock.now_s(), False
         try:
-            verdict = await asker.ask(self._stage, self._job.shared, self._item, self._on_start, self._item_id)
+            verdict = await asker.ask(
+                self._stage, self._job.shared, self._item, self._on_start, self._item_id, self._request
+            )
             await to_the_end(self._settle(verdict))
             ok = isinstance(verdict.outcome, Done)
         finally:
@@ -160,15 +163,15 @@ class _Item:
 
     def _from(self, answer: str) -> Verdict | None:
         """What an answer that another run paid for comes to here; None where it is of no use."""
-        request = self._stage.request(self._job.shared, self._item)
         try:
-            output = self._stage.parse(self._job.shared, self._item, request.answer.model_validate_json(answer))
+            read = self._request.answer.model_validate_json(answer)
+            output = self._stage.parse(self._job.shared, self._item, read)
         except (ValidationError, InvalidAnswer):
             return None
         return Verdict(Done(encode(output, self._stage.output)), output, CallTally(cache_hits=1))
 
 
-def claim_of(job: StageJob, item_id: ItemId, item: object) -> Claim:
+def claim_of(job: StageJob, item_id: ItemId, request: ChatRequest) -> Claim:
     """What an item wants to be alone with: its answer in this run or, where answers are shared, in every run.
 
     Shared is what does not depend on the run: the same words put to the same model under the same schema.
@@ -177,7 +180,6 @@ def claim_of(job: StageJob, item_id: ItemId, item: object) -> Claim:
     make = partial(Claim, run_id=job.run_id, fingerprint=job.fingerprint, stage=job.stage, item_id=item_id)
     if not (job.share and stage.shareable):
         return make(f"{job.run_id}:{job.fingerprint}:{job.stage.value}:{item_id}", shared=False)
-    request = stage.request(job.shared, item)
     schema = json.dumps(request.answer.model_json_schema(), sort_keys=True)
     model = job.model
     words = (request.system, request.shared, request.varying)

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 
 from flair_ray.ports import Clock
 
-HEDGED_SHARE = 0.1
-"""Extra calls a stage may spend, as a share of its items."""
 QUANTILE = 0.95
 CLEARLY = 1.3
 """Times the median: less is no straggler, however narrow the spread."""

@@ -54,33 +54,6 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """How a quantity is spread over the videos where it is known."""
-
-    known: int
-    minimum: float | None = None
-    median: float | None = None
-    maximum: float | None = None
-    total: float | None = None
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        if not values:
-            return cls(0)
-        return cls(len(values), min(values), median(values), max(values), round(sum(values), 3))
-
-
-@dataclass(frozen=True, slots=True)
-class EngagementSummary:
-    """``known``: videos with any count. The medians are over the videos where each is known."""
-
-    known: int
-    median_views: float | None
-    median_rate: float | None
-    """Interactions per view."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ingest:
     """The outcome of reading one path."""
 
@@ -88,27 +61,6 @@ class Ingest:
     found: int
     skipped: tuple[SkippedRecord, ...] = ()
     duplicates: tuple[Duplicate, ...] = ()
-
-    @property
-    def durations(self) -> Spread:
-        """Seconds."""
-        return Spread.of([video.duration_s for video in self.videos if video.duration_s is not None])
-
-    @property
-    def words(self) -> Spread:
-        """Words per transcript."""
-        return Spread.of([word_count(video.transcript) for video in self.videos])
-
-    @property
-    def engagement(self) -> EngagementSummary:
-        counts = [video.engagement for video in self.videos if video.engagement != Engagement()]
-        views = [e.views for e in counts if e.views is not None]
-        rates = [rate for e in counts if (rate := e.rate()) is not None]
-        return EngagementSummary(
-            known=len(counts),
-            median_views=median(views) if views else None,
-            median_rate=round(median(rates), 5) if rates else None,
-        )
 
     def remarks(self) -> list[str]:
         """One sentence each on what was skipped and what was merged; empty when all was well."""
@@ -127,10 +79,31 @@ class Ingest:
             "usable": len(self.videos),
             "skipped": [asdict(record) for record in self.skipped],
             "duplicates": [asdict(record) for record in self.duplicates],
-            "durations_s": asdict(self.durations),
-            "words": asdict(self.words),
-            "engagement": asdict(self.engagement),
+            "durations_s": _spread([video.duration_s for video in self.videos if video.duration_s is not None]),
+            "words": _spread([word_count(video.transcript) for video in self.videos]),
+            "engagement": _engagement([v.engagement for v in self.videos if v.engagement != Engagement()]),
         }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | None]:
+    """How a quantity is spread over the videos where it is known."""
+    if not values:
+        return {"known": 0, **dict.fromkeys(("minimum", "median", "maximum", "total"))}
+    total = round(sum(values), 3)
+    return {
+        "known": len(values), "minimum": min(values), "median": median(values), "maximum": max(values), "total": total
+    }  # fmt: skip
+
+
+def _engagement(counts: Sequence[Engagement]) -> dict[str, float | None]:
+    """Of the videos with any count; the medians over those where each is known, the rate in interactions per view."""
+    views = [e.views for e in counts if e.views is not None]
+    rates = [rate for e in counts if (rate := e.rate()) is not None]
+    return {
+        "known": len(counts),
+        "median_views": median(views) if views else None,
+        "median_rate": round(median(rates), 5) if rates else None,
+    }
 
 
 class Collector:

@@ -25,8 +25,8 @@ from flair_ray.domain.ids import RunId
 from flair_ray.errors import InfrastructureError
 from flair_ray.outputs.captions import cues, speaking_pace, srt, vtt
 from flair_ray.outputs.names import OUTPUT_FILES, WRITTEN_PER_SCRIPT, stem
-from flair_ray.outputs.pages import report_html, teleprompter_html
-from flair_ray.outputs.texts import ballots_jsonl, ranking_csv, result_json, scripts_md, shots_csv
+from flair_ray.outputs.pages import report_html, scripts_md, teleprompter_html
+from flair_ray.outputs.texts import ballots_jsonl, ranking_csv, result_json, shots_csv
 from flair_ray.result import RunResult
 
 __all__ = ["OUTPUT_FILES", "render_outputs", "result_schema", "unzipped", "write_files", "write_outputs"]

@@ -30,10 +30,10 @@ from google.genai import errors, types
 from pydantic import SecretStr
 
 from flair_ray.domain.calls import ChatRequest, Completion, Finish, Usage
+from flair_ray.domain.schema import SchemaDialect, answer_schema
 from flair_ray.errors import ProviderError
 from flair_ray.providers.conversation import turns
 from flair_ray.providers.endpoint import CHECK_TIMEOUT_S, NO_KEY, Endpoint, open_session, retry_after_s
-from flair_ray.providers.schema import SchemaDialect, answer_schema
 
 BASE_URL: Final = "https://generativelanguage.googleapis.com"
 SCHEMA: Final = SchemaDialect(frozenset({"minItems", "maxItems", "minimum", "maximum"}), titled=True)

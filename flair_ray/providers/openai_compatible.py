@@ -26,10 +26,10 @@ from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from flair_ray.domain.calls import ChatRequest, Completion, Finish, Usage
+from flair_ray.domain.schema import SchemaDialect, answer_schema
 from flair_ray.errors import ModelNotFound
 from flair_ray.providers.conversation import turns
 from flair_ray.providers.endpoint import CHECK_TIMEOUT_S, CONNECT_TIMEOUT_S, NO_KEY, Endpoint, retry_after_s
-from flair_ray.providers.schema import SchemaDialect, answer_schema
 
 BASE_URL: Final = "https://api.openai.com/v1"
 FINISHES: Final[Mapping[str, Finish]] = {"length": "length", "content_filter": "refusal"}

@@ -1,4 +1,5 @@
-"""What a model costs: from the genai-prices package, from ``--price``, or nothing because no vendor is asked.
+"""What a model costs: from the genai-prices package, from ``--price``, or nothing because no vendor is asked. And how
+much room it has to think, which is billed, too.
 
 Only the table that the installed package carries is read; it is never updated over the network. Where a price depends
 on the length of the prompt, the base tier is taken: none of our prompts comes near the next one. A server under
@@ -51,6 +52,22 @@ def _tabled(vendor: str, model: str) -> Price | None:
 def _base(price: Any) -> float | None:
     """A Decimal, or that of the base tier."""
     return None if price is None else float(getattr(price, "base", price))
+
+
+def thinking_tokens(model: ModelChoice) -> int:
+    """Room for reasoning that the adapter of this model adds to a request's output limit: it is billed as output.
+
+    Said here, too, because an estimate wants to know it without loading anybody's SDK.
+    """
+    match model.provider:
+        case "gemini":
+            return 4096
+        case "kimi":
+            return 0 if model.model.startswith(("kimi-k2.5", "kimi-k2.6", "moonshot-v1")) else 8192
+        case "openai" if not model.base_url:
+            return 0 if model.model.startswith(("gpt-4", "gpt-3", "chatgpt-")) or "chat-latest" in model.model else 4096
+        case _:
+            return 0
 
 
 def parse_price(text: str) -> Price:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -9,35 +10,13 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.commands.core import AsyncScript
 
-NAMES = (
-    "create",
-    "host",
-    "adoptable",
-    "acquire",
-    "renew",
-    "release",
-    "transition",
-    "announce",
-    "record",
-    "claim",
-    "give_up",
-    "cancel",
-    "delete",
-    "due",
-    "kept",
-    "reserve",
-    "settle",
-    "permits",
-    "remember",
-    "score",
-    "order_video",
-    "take_videos",
-    "advance_video",
-    "book",
-)
-
 
 def load_scripts(redis: Redis) -> dict[str, AsyncScript]:
     """Name → script, called by its hash; redis-py sends the text again when the server has forgotten it."""
-    folder = files(__package__).joinpath("lua")
-    return {name: redis.register_script(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")) for name in NAMES}
+    return {name: redis.register_script(text) for name, text in _texts().items()}
+
+
+@cache
+def _texts() -> dict[str, str]:
+    found = files(__package__).joinpath("lua").iterdir()
+    return {file.name.removesuffix(".lua"): file.read_text(encoding="utf-8") for file in found}

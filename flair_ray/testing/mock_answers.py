@@ -6,8 +6,8 @@ one; strings are short sentences of words drawn from the question, so scripts an
 read. The text means nothing. Lists of enumerated items have distinct items as long as there are enough. A bound that a
 vendor's schema has no keyword for is read where a model would read it: "At most 300 characters." in the description.
 
-Schemas come from outside: one that recurses without end, asks for a huge answer or uses a keyword that is
-not understood here (``pattern``, ``format`` …) is an InputError, never a wrong answer.
+Schemas come from outside: one that recurses without end, asks for a huge answer, contradicts itself or uses a keyword
+that is not understood here (``pattern``, ``format`` …) is an InputError, never a wrong answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
 from flair_ray.errors import InputError
@@ -47,18 +48,19 @@ _TOLD_KEYWORDS: Mapping[tuple[str, str], str] = {
 }
 _NOT_UNDERSTOOD = ("pattern", "format", "multipleOf", "uniqueItems", "not", "if", "minProperties", "contains")
 
+Schema = Mapping[str, Any]
+
 
 def write_answer(schema: object, question: str, seed: int) -> Any:
     """A value for a JSON schema. The same three arguments give the same value; raises InputError."""
     try:
         return _Writer(schema, question, random.Random(seed)).value(schema, 0)  # noqa: S311  # not secret
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as err:
-        # A keyword with a value of the wrong kind ("maxItems": "many") fails wherever it is used.
-        raise InputError(f"The answer schema is not a JSON Schema: {err}.") from None
+        raise InputError(f"The mock cannot answer this schema: {type(err).__name__}: {err}.") from None
 
 
 class _Writer:
-    """One answer in the making."""
+    """One answer in the making. Raises whatever a senseless schema leads to."""
 
     def __init__(self, root: object, question: str, rng: random.Random) -> None:
         self._root = root
@@ -66,7 +68,7 @@ class _Writer:
         words: list[str] = _WORD.findall(question[-SOURCE_LENGTH:].lower())
         self._words = words if len(words) > len(_SPARE_WORDS) else words + _SPARE_WORDS
         self._nodes = 0
-        self._by_type: Mapping[str, Callable[[Mapping[str, Any], int], Any]] = {
+        self._by_type: Mapping[str, Callable[[Schema, int], Any]] = {
             "object": self._object,
             "array": self._array,
             "string": self._string,
@@ -79,54 +81,48 @@ class _Writer:
     def value(self, schema: object, depth: int) -> Any:
         self._nodes += 1
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise InputError("The answer schema asks for an answer without end; bound its lists and recursion.")
+            raise ValueError("it asks for an answer without end")
         node = self._resolved(schema, depth)
         if (choices := _choices(node)) is not None:
             return self._rng.choice(choices)
+        if unknown := [keyword for keyword in _NOT_UNDERSTOOD if node.get(keyword)]:
+            raise ValueError(f"it uses {unknown[0]!r}")
         return self._by_type[_type(node)](node, depth)
 
-    def _resolved(self, schema: object, depth: int) -> Mapping[str, Any]:
+    def _resolved(self, schema: Any, depth: int) -> Schema:
         """The schema without $ref, allOf, anyOf and oneOf: one branch is taken, not null if there is another."""
-        if schema is True:
-            return {}
-        if not isinstance(schema, dict):
-            raise InputError(f"An answer schema must be a JSON object, not {type(schema).__name__}.")
+        schema = {} if schema is True else schema
         for _ in range(MAX_DEPTH):
-            if "$ref" in schema:
-                schema = _merged(schema, "$ref", [_lookup(self._root, schema["$ref"])])
-            elif "allOf" in schema:
-                schema = _merged(schema, "allOf", schema["allOf"])
-            elif branches := schema.get("anyOf") or schema.get("oneOf"):
-                keyword = "anyOf" if schema.get("anyOf") else "oneOf"
-                schema = _merged(schema, keyword, [self._branch(branches, depth)])
-            else:
-                return _told_bounds(schema) | schema
-        raise InputError("The answer schema refers to itself and to nothing else.")
+            keyword = next((k for k in ("$ref", "allOf", "anyOf", "oneOf") if schema.get(k)), None)
+            if keyword is None:
+                return {**_told_bounds(schema), **schema}
+            parts = schema[keyword]
+            if keyword == "$ref":
+                parts = [_at(self._root, parts)]
+            elif keyword != "allOf":
+                parts = [self._branch(parts, depth)]
+            own = {name: value for name, value in schema.items() if name != keyword}
+            schema = reduce(lambda merged, part: merged | part, (p for p in parts if p is not True), {}) | own
+        raise ValueError("it refers to itself and to nothing else")
 
-    def _branch(self, branches: Sequence[Any], depth: int) -> Any:
+    def _branch(self, branches: list[Any], depth: int) -> Any:
         null = [b for b in branches if isinstance(b, dict) and b.get("type") == "null"]
         if null and depth > OPTIONAL_DEPTH:
             return null[0]
         return self._rng.choice([b for b in branches if b not in null] or null)
 
-    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        properties: Mapping[str, Any] = schema.get("properties", {})
-        required = schema.get("required", ())
-        names = properties if depth <= OPTIONAL_DEPTH else required
-        missing = [name for name in required if name not in properties]
-        if missing:
-            raise InputError(f"The answer schema requires {missing[0]!r} and does not say what it is.")
+    def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
+        properties, required = schema.get("properties", {}), schema.get("required", ())
+        names = required if depth > OPTIONAL_DEPTH else dict.fromkeys((*properties, *required))
         return {name: self.value(properties[name], depth + 1) for name in names}
 
-    def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
+    def _array(self, schema: Schema, depth: int) -> list[Any]:
         first = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
         items = schema.get("items", not first)
         low = schema.get("minItems", 0)
         high = min(schema.get("maxItems", low + 2), low + 2)
-        if high < low or low > MAX_NODES:
-            raise InputError(f"The answer schema asks for a list of {low} to {high} items.")
         fewest = items is False or depth > OPTIONAL_DEPTH
-        count = low if fewest else self._rng.randint(max(low, min(1, high)), high)
+        count = low if fewest and high >= low else self._rng.randint(max(low, min(1, high)), high)
         return first + self._items(items, count - len(first), depth)
 
     def _items(self, schema: object, count: int, depth: int) -> list[Any]:
@@ -136,11 +132,11 @@ class _Writer:
         picked = self._rng.sample(choices, min(count, len(choices)))
         return picked + self._rng.choices(choices, k=count - len(picked))
 
-    def _string(self, schema: Mapping[str, Any], depth: int) -> str:
+    def _string(self, schema: Schema, depth: int) -> str:
         low = schema.get("minLength", 0)
         high = schema.get("maxLength", low + SENTENCE_LENGTH)
-        if high < low or low > MAX_STRING:
-            raise InputError(f"The answer schema asks for a text of {low} to {high} characters.")
+        if not low <= min(high, MAX_STRING):
+            raise ValueError(f"it asks for a text of {low} to {high} characters")
         text = self._paragraph() if high >= PARAGRAPH_LENGTH else self._sentence(6 if high >= SENTENCE_LENGTH else 2)
         while len(text) < low:
             text += " " + self._paragraph()
@@ -162,39 +158,36 @@ class _Writer:
         start = int(draw() * (len(self._words) - count + 1))
         return " ".join(self._words[start : start + count])
 
-    def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
+    def _integer(self, schema: Schema, depth: int) -> int:
         low, high = _bounds(schema)
         first, last = math.ceil(low), math.floor(high)
-        first += first == schema.get("exclusiveMinimum")
-        last -= last == schema.get("exclusiveMaximum")
-        if first > last:
-            raise InputError(f"The answer schema leaves no whole number between {low:g} and {high:g}.")
-        return self._rng.randint(first, last)
+        return self._rng.randint(
+            first + (first == schema.get("exclusiveMinimum")), last - (last == schema.get("exclusiveMaximum"))
+        )
 
-    def _number(self, schema: Mapping[str, Any], depth: int) -> float:
+    def _number(self, schema: Schema, depth: int) -> float:
         low, high = _bounds(schema)
         if low > high or (low == high and ("exclusiveMinimum" in schema or "exclusiveMaximum" in schema)):
-            raise InputError(f"The answer schema leaves no number between {low:g} and {high:g}.")
+            raise ValueError(f"it leaves no number between {low:g} and {high:g}")
         exact = low + (high - low) * self._rng.uniform(0.1, 0.9)
         return round(exact, 1) if low < round(exact, 1) < high else exact
 
 
-def _type(schema: Mapping[str, Any]) -> str:
-    """The type of the value to make. Raises InputError where this file could only guess."""
-    for keyword in _NOT_UNDERSTOOD:
-        if schema.get(keyword):
-            raise InputError(f"The mock cannot answer a schema that uses {keyword!r}.")
+def _at(root: Any, reference: str) -> Any:
+    """What "#/$defs/Name" points to."""
+    for part in reference.removeprefix("#").split("/")[1:]:
+        root = root[part]
+    return root
+
+
+def _type(schema: Schema) -> Any:
     declared = schema.get("type")
     if isinstance(declared, list):
-        declared = next((t for t in declared if t != "null"), "null")
-    if declared is None:
-        declared = "object" if "properties" in schema else "array" if "items" in schema else "string"
-    if declared not in ("object", "array", "string", "integer", "number", "boolean", "null"):
-        raise InputError(f"The answer schema has a type that JSON does not have: {declared!r}.")
-    return str(declared)
+        return next((t for t in declared if t != "null"), "null")
+    return declared or ("object" if "properties" in schema else "array" if "items" in schema else "string")
 
 
-def _told_bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _told_bounds(schema: Schema) -> dict[str, Any]:
     """Keywords for the bounds that the description tells; lengths and counts are whole."""
     bounds: dict[str, Any] = {}
     for limit, number, unit in _TOLD.findall(str(schema.get("description", ""))):
@@ -203,34 +196,11 @@ def _told_bounds(schema: Mapping[str, Any]) -> dict[str, Any]:
     return bounds
 
 
-def _choices(schema: Mapping[str, Any]) -> list[Any] | None:
-    if "const" in schema:
-        return [schema["const"]]
-    return schema.get("enum") or None
+def _choices(schema: Schema) -> list[Any] | None:
+    return [schema["const"]] if "const" in schema else schema.get("enum") or None
 
 
-def _merged(schema: Mapping[str, Any], keyword: str, parts: Sequence[Any]) -> dict[str, Any]:
-    """The schema with ``keyword`` replaced by what it stands for; its own words win."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        merged |= {} if part is True else part
-    return merged | {name: value for name, value in schema.items() if name != keyword}
-
-
-def _lookup(root: Any, reference: object) -> Any:
-    """What "#/$defs/Name" points to. Raises InputError."""
-    path, found = str(reference), root
-    if not path.startswith("#"):
-        raise InputError(f"The answer schema refers outside itself: {path!r}.")
-    for part in path[1:].split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(found, dict) or key not in found:
-            raise InputError(f"The answer schema refers to {path!r}, which it does not have.")
-        found = found[key]
-    return found
-
-
-def _bounds(schema: Mapping[str, Any]) -> tuple[float, float]:
+def _bounds(schema: Schema) -> tuple[float, float]:
     """Lowest and highest, ten apart where only one is given."""
     lows = [schema[k] for k in ("minimum", "exclusiveMinimum") if k in schema]
     highs = [schema[k] for k in ("maximum", "exclusiveMaximum") if k in schema]

@@ -10,15 +10,12 @@ Source: https://ai.google.dev/api/generate-content and https://ai.google.dev/gem
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from flair_ray.errors import InputError
-from flair_ray.testing.mock_prompts import STAGES, Part
-from flair_ray.testing.mock_wire import Ending, Refusal, Written
+from flair_ray.testing.mock_wire import Asked, Ending, Part, Refusal, Written, joined, parsed
 
 _STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "400": (400, "INVALID_ARGUMENT"),
@@ -49,7 +46,6 @@ class Content(_Wire):
 
 
 class GenerationConfig(_Wire):
-    response_mime_type: str | None = None
     response_json_schema: dict[str, Any] | None = None
 
 
@@ -57,46 +53,23 @@ class GenerateBody(_Wire):
     """The part of the request that the mock understands; the rest is ignored."""
 
     contents: list[Content] = Field(min_length=1)
-    system_instruction: Content | None = None
+    system_instruction: Content = Content()
     generation_config: GenerationConfig = GenerationConfig()
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateAsked:
-    """A request with the model from its path."""
-
-    model: str
-    body: GenerateBody
-
-    @property
-    def stage(self) -> str:
-        title = str((self.schema_asked or {}).get("title", "text"))
-        return STAGES.get(title, title)
-
-    @property
-    def schema_asked(self) -> dict[str, Any] | None:
-        return self.body.generation_config.response_json_schema
-
-    @property
-    def question(self) -> str:
-        return self.body.contents[-1].text
-
-    @property
-    def prompt(self) -> bytes:
-        said = [self.body.system_instruction or Content(), *self.body.contents]
-        return "\x1e".join(f"{c.role}\n{c.text}" for c in said).encode("utf-8", "replace")
 
 
 class GeminiWire:
     """models/MODEL:generateContent."""
 
-    def read(self, body: bytes, model: str) -> GenerateAsked:
-        try:
-            return GenerateAsked(model, GenerateBody.model_validate_json(body))
-        except ValidationError as err:
-            first = err.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the body"
-            raise InputError(f"This is no generateContent request: {where}: {first['msg']}.") from None
+    def read(self, body: bytes, model: str) -> Asked:
+        asked = parsed(GenerateBody, body)
+        schema = asked.generation_config.response_json_schema
+        return Asked(
+            model=model,
+            schema=schema,
+            name=str((schema or {}).get("title", "text")),
+            question=asked.contents[-1].text,
+            prompt=joined((c.role, c.text) for c in (asked.system_instruction, *asked.contents)),
+        )
 
     def answer(self, model: str, written: Written) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -23,11 +23,9 @@ It fails by not starting (InputError: the port is taken), or by answering 400 to
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 
 from aiohttp import web
@@ -40,11 +38,10 @@ from flair_ray.testing.mock_answers import write_answer
 from flair_ray.testing.mock_faults import MALFORMED, PAGE, STATUSES, WRONG_SHAPE, Fault, Script
 from flair_ray.testing.mock_gemini import GeminiWire
 from flair_ray.testing.mock_openai import OpenAIWire
-from flair_ray.testing.mock_options import MockOptions, parse_tail
-from flair_ray.testing.mock_prompts import PrefixCache, prompt_key, token_count
+from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import READY, MockServer
-from flair_ray.testing.mock_traffic import Fate, Gate, Luck, Tally
-from flair_ray.testing.mock_wire import Asked, Ending, Wire, Written
+from flair_ray.testing.mock_traffic import Gate, Luck, Tally
+from flair_ray.testing.mock_wire import Asked, Ending, PrefixCache, Wire, Written, prompt_key, token_count
 
 __all__ = ["MockOptions", "MockServer", "create_app", "main", "serve"]
 
@@ -107,12 +104,11 @@ class MockLLM:
         key = prompt_key(prompt)
         written = self._write(asked, prompt, key)
         tally.ask(key)
-        fault = self._script.next()
-        latency_s, fate = self._luck.draw(self.options)
-        if fault.kind == "slow":
-            latency_s += fault.number or 0.0
+        told, (latency_s, drawn) = self._script.next(), self._luck.draw(self.options)
+        latency_s += told.number or 0.0 if told.kind == "slow" else 0.0
+        fault = drawn if told.kind in ("ok", "slow") else told
         await self._clock.sleep(max(0.0, arrived_s + latency_s - self._clock.now_s()))
-        if fault.kind in ("ok", "slow") and fate is Fate.OK:
+        if fault.kind == "ok":
             tally.ok += 1
             return _json(wire.answer(asked.model, written))
         if fault.kind == "429":
@@ -120,15 +116,11 @@ class MockLLM:
             tally.forget(key)
         else:
             tally.fail(key)
-        if fault.kind not in ("ok", "slow"):
-            return await _faulty(request, wire, asked, written, fault)
-        if fate is Fate.FAIL:
-            return _refused(wire, "500", "The mock was told to fail this call.", None)
-        return _json(wire.answer(asked.model, _spoiled(written)))
+        return await _faulty(request, wire, asked, written, fault)
 
     def _write(self, asked: Asked, prompt: bytes, key: bytes) -> Written:
         """An answer to the question. Raises InputError for a schema that cannot be answered."""
-        schema, seed = asked.schema_asked, int.from_bytes(key, "big") + self.options.seed
+        schema, seed = asked.schema, int.from_bytes(key, "big") + self.options.seed
         value = write_answer({"type": "string"} if schema is None else schema, asked.question, seed)
         text = value if schema is None else to_json(value).decode()
         return Written(
@@ -171,7 +163,7 @@ class MockLLM:
         except (InputError, ValueError) as err:
             return _refused(OpenAIWire(), "400", str(err), None)
         self._gate.change(self.options, self._clock.now_s())
-        return _json(self.options.as_json())
+        return _json(self.options.model_dump())
 
 
 def create_app(options: MockOptions, clock: Clock | None = None) -> web.Application:
@@ -210,39 +202,21 @@ async def serve(options: MockOptions) -> None:
         await runner.cleanup()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """``python -m flair_ray.testing.mock_llm``; returns the exit code."""
+def main() -> int:
+    """``python -m flair_ray.testing.mock_llm '{"port": 0}'``, options as JSON; returns the exit code."""
     try:
-        asyncio.run(serve(_options(argv)))
+        asyncio.run(serve(MockOptions(**from_json(sys.argv[1] if len(sys.argv) > 1 else "{}"))))
     except FlairError as err:
         print(err, file=sys.stderr)
         return err.exit_code
     return 0
 
 
-def _options(argv: Sequence[str] | None) -> MockOptions:
-    parser = argparse.ArgumentParser(
-        prog="mock-llm", description="A local server that speaks OpenAI chat completions and Gemini."
-    )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--latency-s", type=float, default=1.0, help="seconds from request to answer")
-    parser.add_argument("--jitter", type=float, default=0.0, help="plus or minus this fraction of the latency")
-    parser.add_argument("--tail", default="0:1", metavar="SHARE:FACTOR", help="0.05:10 makes 5%% of calls 10x slower")
-    parser.add_argument("--max-in-flight", type=int, help="calls at once; more get 429")
-    parser.add_argument("--rpm", type=int, help="requests per minute: a token bucket that holds one second's worth")
-    parser.add_argument("--fail", type=float, default=0.0, help="share of calls that get a 500")
-    parser.add_argument("--malformed", type=float, default=0.0, help="share of answers that do not fit the schema")
-    parser.add_argument("--seed", type=int, default=0, help="of answers, latencies and failures")
-    given = vars(parser.parse_args(argv))
-    return MockOptions(**{**given, "tail": parse_tail(given["tail"])})
-
-
 _ENDINGS: dict[str, Ending] = {"truncated": "length", "refusal": "refusal", "filtered": "filtered", "blank": "blank"}
 
 
 async def _faulty(request: web.Request, wire: Wire, asked: Asked, written: Written, fault: Fault) -> web.StreamResponse:
-    """The response that a fault of the script stands for, if it is one at all."""
+    """The response that a fault stands for."""
     if fault.kind in STATUSES:
         return _refused(wire, fault.kind, f"The mock was told to answer {fault.kind}.", fault.number)
     if fault.kind == "empty":
@@ -270,12 +244,6 @@ async def _hang_up(request: web.Request, body: bytes, said_something: bool) -> w
     if request.transport:
         request.transport.close()
     return response
-
-
-def _spoiled(written: Written) -> Written:
-    """The same with an answer that fits no schema: JSON cut short, or by turns a list."""
-    text = written.text
-    return replace(written, text=text[: len(text) // 2] if len(text) % 2 else WRONG_SHAPE)
 
 
 def _refused(wire: Wire, kind: str, message: str, wait_s: float | None) -> web.Response:

@@ -1,6 +1,6 @@
-"""OpenAI's chat completions as the mock writes them: answers, errors, rate limit headers.
+"""OpenAI's chat completions as the mock reads and writes them: answers, errors, rate limit headers.
 
-Reading them is in mock_prompts. An account without credit is told so by a 429 whose code is
+An account without credit is told so by a 429 whose code is
 ``insufficient_quota``, as OpenAI and Moonshot do; a refused request waits for nothing.
 
 Source: https://developers.openai.com/api/docs/guides/error-codes
@@ -13,8 +13,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flair_ray.testing.mock_prompts import ChatBody, read_chat
-from flair_ray.testing.mock_wire import Ending, Refusal, Written
+from pydantic import BaseModel, Field
+
+from flair_ray.errors import InputError
+from flair_ray.testing.mock_wire import Asked, Ending, Part, Refusal, Written, joined, parsed
 
 _CODES: Final[Mapping[str, tuple[int, str]]] = {
     "400": (400, "invalid_request_error"),
@@ -29,11 +31,54 @@ _CODES: Final[Mapping[str, tuple[int, str]]] = {
 _FINISHES: Final[Mapping[Ending, str]] = {"length": "length", "filtered": "content_filter"}
 
 
+_ANY_OBJECT: Final = {"type": "object", "properties": {"answer": {"type": "string"}}}
+
+
+class Message(BaseModel):
+    role: str
+    content: str | list[Part] | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.content) if isinstance(self.content, list) else self.content or ""
+
+
+class NamedSchema(BaseModel):
+    name: str = Field(min_length=1, max_length=64)
+    body: dict[str, Any] = Field(alias="schema")
+
+
+class ResponseFormat(BaseModel):
+    type: str
+    json_schema: NamedSchema | None = None
+
+
+class ChatBody(BaseModel):
+    """The part of the request that the mock understands; the rest is ignored, as sampling parameters may be."""
+
+    model: str
+    messages: list[Message] = Field(min_length=1)
+    response_format: ResponseFormat | None = None
+    stream: bool | None = None
+
+
 class OpenAIWire:
     """Chat completions."""
 
-    def read(self, body: bytes, model: str) -> ChatBody:
-        return read_chat(body)
+    def read(self, body: bytes, model: str) -> Asked:
+        chat = parsed(ChatBody, body)
+        if chat.stream:
+            raise InputError("The mock answers in one piece; send the request without stream.")
+        wanted = chat.response_format
+        named = wanted.json_schema if wanted else None
+        plain = None if wanted is None or wanted.type == "text" else _ANY_OBJECT
+        return Asked(
+            model=chat.model,
+            schema=named.body if named else plain,
+            name=named.name if named else "text",
+            question=chat.messages[-1].text,
+            prompt=joined((m.role, m.text) for m in chat.messages),
+        )
 
     def answer(self, model: str, written: Written) -> dict[str, Any]:
         message = {"role": "assistant", "content": written.text, "refusal": None}

@@ -48,7 +48,7 @@ class MockServer:
         return self.base_url.removesuffix("/v1")
 
     def __enter__(self) -> MockServer:
-        command = [sys.executable, "-m", "flair_ray.testing.mock_llm", *self.options.as_arguments()]
+        command = [sys.executable, "-m", "flair_ray.testing.mock_llm", self.options.model_dump_json()]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own module
         assert self._process.stdout is not None  # noqa: S101  # it was asked for
         line = self._process.stdout.readline()

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass, field, fields
 
+from flair_ray.testing.mock_faults import Fault
 from flair_ray.testing.mock_options import MockOptions
 
 _ROUNDING = 1e-9
@@ -100,31 +100,21 @@ class Gate:
             self.refill(now_s)
 
 
-class Fate(Enum):
-    """What becomes of an admitted call."""
-
-    OK = "ok"
-    FAIL = "fail"
-    """500."""
-    MALFORMED = "malformed"
-    """200 with something that is not the schema."""
-
-
 class Luck:
-    """Latency and fate of each call, from one seed."""
+    """Latency of each call and what goes wrong with it, from one seed."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
 
-    def draw(self, options: MockOptions) -> tuple[float, Fate]:
-        """Seconds this call takes, and how it ends."""
+    def draw(self, options: MockOptions) -> tuple[float, Fault]:
+        """Seconds this call takes, and what becomes of it."""
         sway, slow, end = self._random.random(), self._random.random(), self._random.random()
         latency_s = options.latency_s * (1 + options.jitter * (2 * sway - 1))
         if slow < options.tail.share:
             latency_s *= options.tail.factor
         if end < options.fail:
-            return latency_s, Fate.FAIL
-        return latency_s, Fate.MALFORMED if end < options.fail + options.malformed else Fate.OK
+            return latency_s, Fault("500")
+        return latency_s, Fault("malformed" if end < options.fail + options.malformed else "ok")
 
 
 @dataclass(slots=True)
@@ -165,14 +155,4 @@ class Tally:
         self._asked[prompt_key] -= 1
 
     def as_json(self) -> dict[str, object]:
-        return {
-            "calls": self.calls,
-            "ok": self.ok,
-            "rejected_429": self.rejected_429,
-            "failed": self.failed,
-            "bad_requests": self.bad_requests,
-            "abandoned": self.abandoned,
-            "peak_in_flight": self.peak_in_flight,
-            "by_stage": dict(self.by_stage),
-            "repeated_prompts": self.repeated_prompts,
-        }
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "_asked"}

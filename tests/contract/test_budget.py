@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
@@ -16,20 +16,11 @@ from flair_ray.domain.money import Price, Purse
 from flair_ray.errors import BudgetSpent
 from flair_ray.stores import keys
 from flair_ray.stores.budget import RedisBudget
-from flair_ray.stores.redis_store import connect
 
 ASKED = ChatRequest(StageName.S1, "s", "s", "v", VideoAnalysis, None, max_output_tokens=1000)
 PRICE = Price(0.0, 0.0, 1.0, "a test")
 """A micro-dollar for each token of output: the worst call is 1,000."""
 Shard = Callable[..., RedisBudget]
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
-    await client.connection_pool.aclose()
 
 
 @pytest.fixture

@@ -52,6 +52,9 @@ def test_viewers_of_one_order_share_every_byte_but_themselves() -> None:
     asked = [Vote().request(todo.shared, voter) for _, voter in todo.items]
     assert len({(a.system, a.shared) for a in asked}) == 6
     assert len({a.varying for a in asked}) == len(VIEWERS)
+    assert len({id(a.shared) for a in asked}) == 6, (
+        "ten thousand that queue would hold ten thousand copies of the sheet"
+    )
 
 
 def test_a_viewer_does_not_see_what_a_viewer_would_not_see() -> None:

@@ -14,7 +14,8 @@ from flair_ray.config import Settings
 from flair_ray.domain.tenants import new_token
 from flair_ray.stores import keys
 from flair_ray.stores.redis_store import connect
-from tests.serve_app.conftest import BODY, Serve
+from tests.serve_app.conftest import BODY, LocalHosts, Serve
+from tests.serve_app.reading import watch
 
 PAID = BODY | {"reasoning_model": "openai"}
 
@@ -99,3 +100,24 @@ async def test_what_costs_nothing_needs_no_room(flo: httpx2.AsyncClient) -> None
     await start(flo, max_usd=10)
     assert (await start(flo, reasoning_model="offline")).status_code == 200
     assert await left(flo) == 0
+
+
+async def test_a_film_counts_once_and_not_when_it_is_drawn_here(
+    flo: httpx2.AsyncClient, hosts: LocalHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAIR_VEO_PROJECT", "mine")
+    run_id = (await start(flo, reasoning_model="offline")).json()["run_id"]
+    hosts.wake()
+    await watch(flo, run_id)
+    await hosts.end()
+    scripts = [row["script_id"] for row in (await flo.get(f"/api/pipeline/results/{run_id}")).json()["results"]]
+
+    async def order(script_id: str, by: str) -> int:
+        body = {"run_id": run_id, "script_id": script_id, "video_model": by}
+        return (await flo.post("/api/video/generate", json=body)).status_code
+
+    assert [await order(scripts[0], by) for by in ("veo", "veo", "animatic")] == [200, 200, 200]
+    assert await left(flo) == pytest.approx(10 - 3.2)
+    await start(flo, max_usd=6)
+    assert (await order(scripts[1], "veo"), await order(scripts[1], "animatic")) == (402, 200)
+    assert await left(flo) == pytest.approx(0.8)

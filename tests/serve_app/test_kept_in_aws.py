@@ -19,6 +19,7 @@ from flair_ray.stores.unkept import RedisUnkept
 from flair_ray.wiring import open_archive
 from tests.conftest import serving_redis
 from tests.serve_app.reading import watch
+from tests.serve_app.test_videos import ended
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,16 @@ async def test_a_run_completes_without_its_archive_and_is_kept_when_that_is_ther
         await Keeper(store, RedisUnkept(store._redis), archive).keep_ended()
         await asyncio.sleep(0.01)
 
+    winner = (await api.get(f"/api/pipeline/results/{run_id}")).json()["results"][0]["script_id"]
+    job_id = (await api.post("/api/video/generate", json={"run_id": run_id, "script_id": winner})).json()["job_id"]
+    job = await ended(api, run_id, job_id)
+
     await store._redis.flushall()
+    moved = await api.get(job["video_url"])
+    assert moved.status_code == 307
+    async with httpx2.AsyncClient() as anyone:
+        part = await anyone.get(moved.headers["location"], headers={"Range": "bytes=4-7"})
+    assert (part.status_code, part.content, part.headers["content-type"]) == (206, b"ftyp", "video/mp4")
     assert [(await api.get(place)).content for place in places] == before
     assert (await api.get(f"/api/runs/{run_id}")).json() == summary
     listed = (await api.get("/api/runs?session_id=ada")).json()["runs"]

@@ -8,9 +8,10 @@ long transcript are read, so time is bounded. Nothing in the text is followed, o
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, pstdev
 
 from flair_ray.domain.answers import VideoAnalysis
@@ -60,7 +61,7 @@ def analyze(video: Video) -> VideoAnalysis:
     """One video → its mechanics. Any transcript will do."""
     speech = _read(video)
     triggers = _triggers(speech)
-    hook_type = _hook_type(speech)
+    hook_type = _hook_type(speech.hook)
     return VideoAnalysis(
         hook=speech.hook,
         hook_type=hook_type,
@@ -104,27 +105,42 @@ def _opening(found: list[str]) -> str:
     return clip(hook, HOOK_WORDS, 280)
 
 
+def heard(signal: str, kind: str = "signals") -> re.Pattern[str]:
+    """What one signal, or trigger, sounds like."""
+    return phrase_pattern(tuple(table("listen")[kind][signal]))
+
+
 def count(signal: str, text: str) -> int:
     """How often phrases of one signal occur."""
-    return len(phrase_pattern(tuple(table("listen")["signals"][signal])).findall(text))
+    return len(heard(signal).findall(text))
 
 
 def _starts(signal: str, text: str) -> bool:
-    return phrase_pattern(tuple(table("listen")["signals"][signal])).match(text) is not None
+    return heard(signal).match(text) is not None
 
 
-def _hook_type(speech: Speech) -> HookType:
-    hook = speech.hook
-    asks = "?" in hook
-    claims = not asks and hook.endswith(".") and len(hook.split()) <= 18
-    address = count("address", hook)
-    scores = {
-        HookType.QUESTION: 3.0 * asks + 2.0 * (_starts("wh", hook) and not (address and claims)),
-        HookType.DIRECT_ADDRESS: 2.0 * _starts("call_out", hook) + 0.9 * min(address, 3),
-        HookType.SHOCK: 1.4 * count("shock", hook) + 1.2 * bool(_FIGURE.search(hook)) + ("!" in hook) + 0.7 * claims,
-        HookType.STORY: 1.5 * count("story", hook) + 0.3 * min(count("first_person", hook), 2) + 0.5,
+def _most(kind: str, facts: Mapping[str, float]) -> str:
+    """The category of this kind for which the facts say most."""
+    weights: Mapping[str, Mapping[str, float]] = table("listen")[kind]
+    return max(weights, key=lambda name: sum(weight * facts.get(fact, 0) for fact, weight in weights[name].items()))
+
+
+def _hook_type(hook: str) -> HookType:
+    claims = "?" not in hook and hook.endswith(".") and len(hook.split()) <= 18
+    found = {signal: count(signal, hook) for signal in ("address", "shock", "story", "first_person")}
+    facts = {
+        **found,
+        "asks": "?" in hook,
+        "wh": _starts("wh", hook) and not (found["address"] and claims),
+        "call_out": _starts("call_out", hook),
+        "address": min(found["address"], 3),
+        "figure": bool(_FIGURE.search(hook)),
+        "cry": "!" in hook,
+        "claims": claims,
+        "first_person": min(found["first_person"], 2),
+        "always": 1,
     }
-    return max(scores, key=lambda kind: scores[kind])
+    return HookType(_most("hook_type", facts))
 
 
 def _pacing(speech: Speech) -> Pacing:
@@ -145,49 +161,26 @@ def _pacing(speech: Speech) -> Pacing:
     return Pacing.STEADY
 
 
-_EXPECTED_ARC = {
-    HookType.QUESTION: {EmotionalArc.CURIOSITY_GAP: 1.2},
-    HookType.SHOCK: {EmotionalArc.SURPRISE_REVEAL: 0.3, EmotionalArc.TENSION_RELEASE: 0.3},
-    HookType.STORY: {EmotionalArc.TENSION_RELEASE: 0.8, EmotionalArc.SURPRISE_REVEAL: 0.7},
-    HookType.DIRECT_ADDRESS: {EmotionalArc.NEGATIVE_TO_POSITIVE: 1.0},
-}
-"""What usually follows such a hook; the text can outvote it."""
-
-
 def _arc(speech: Speech, hook_type: HookType) -> EmotionalArc:
-    early, late = speech.part(0, 0.5), speech.part(0.5, 1)
+    early, late, lengths = speech.part(0, 0.5), speech.part(0.5, 1), speech.lengths
     low, high = min(count("negative", early), 2), min(count("positive", late), 2)
-    scores = {
-        EmotionalArc.CURIOSITY_GAP: 0.6 * min(count("open_loop", speech.text), 3),
-        EmotionalArc.NEGATIVE_TO_POSITIVE: 0.4 * (low + high) * bool(low and high),
-        EmotionalArc.TENSION_RELEASE: 0.5 * min(count("tension", speech.text), 3)
-        + 0.5 * min(count("laughter", late), 2),
-        EmotionalArc.SURPRISE_REVEAL: 0.8 * min(count("reveal", late), 2) + 0.8 * (_unevenness(speech.lengths) > 0.7),
+    facts = {
+        f"after_{hook_type}": 1,
+        "open_loop": min(count("open_loop", speech.text), 3),
+        "turned": (low + high) * bool(low and high),
+        "tension": min(count("tension", speech.text), 3),
+        "laughter": min(count("laughter", late), 2),
+        "reveal": min(count("reveal", late), 2),
+        "uneven": pstdev(lengths) / fmean(lengths) > 0.7,  # a story told with sudden turns
     }
-    return max(scores, key=lambda arc: scores[arc] + _EXPECTED_ARC[hook_type].get(arc, 0.0))
-
-
-def _unevenness(lengths: list[int]) -> float:
-    """Spread of sentence lengths, relative to their mean: a story told with sudden turns is uneven."""
-    return pstdev(lengths) / fmean(lengths)
+    return EmotionalArc(_most("arc", facts))
 
 
 def _triggers(speech: Speech) -> list[Trigger]:
-    text = speech.text
-    phrases = table("listen")["triggers"]
-    found = {trigger: len(phrase_pattern(tuple(phrases[trigger])).findall(text)) for trigger in Trigger}
-    found[Trigger.SPECIFICITY] += len(_FIGURE.findall(text))
+    found = {trigger: len(heard(trigger, "triggers").findall(speech.text)) for trigger in Trigger}
+    found[Trigger.SPECIFICITY] += len(_FIGURE.findall(speech.text))
     found[Trigger.CURIOSITY] += "?" in speech.hook
-    ranked = sorted((t for t in Trigger if found[t]), key=lambda t: -found[t])
-    return ranked[:4] or [Trigger.CURIOSITY]
-
-
-_OPENINGS = {
-    HookType.QUESTION: "asks",
-    HookType.SHOCK: "claims",
-    HookType.STORY: "starts mid-story",
-    HookType.DIRECT_ADDRESS: "tells the viewer",
-}
+    return sorted((t for t in Trigger if found[t]), key=lambda t: -found[t])[:4] or [Trigger.CURIOSITY]
 
 
 def _beats(speech: Speech, hook_type: HookType) -> list[str]:
@@ -202,7 +195,7 @@ def _beats(speech: Speech, hook_type: HookType) -> list[str]:
     last = parts[-1]
     step = max(1, -(-(len(parts) - 2) // 4))
     middle = [_telling(parts[i : min(i + step, len(parts) - 1)]) for i in range(1, len(parts) - 1, step)]
-    beats = [(_OPENINGS[hook_type], parts[0]), *((_role(m), m) for m in middle)]
+    beats = [(table("listen")["openings"][hook_type], parts[0]), *((_role(m), m) for m in middle)]
     beats.append(("calls for action" if count("call", last) else "ends on", last))
     return [f"{role}: “{clip(text, 8, 70)}”" for role, text in beats]
 
@@ -213,29 +206,21 @@ def _telling(group: list[str]) -> str:
 
 
 def _role(sentence: str) -> str:
-    if _starts("turn", sentence) or count("reveal", sentence):
-        return "turns"
-    if _starts("list_mark", sentence):
-        return "next item"
-    if count("open_loop", sentence):
-        return "opens a loop"
-    if "?" in sentence:
-        return "asks back"
-    if _FIGURE.search(sentence):
-        return "gives a number"
-    return "goes on"
+    for role, signal, where in table("listen")["roles"]:
+        if _starts(signal, sentence) if where == "first" else count(signal, sentence):
+            return str(role)
+    return "asks back" if "?" in sentence else "gives a number" if _FIGURE.search(sentence) else "goes on"
 
 
 def _interrupts(speech: Speech) -> int:
     """Turns, cries, and short sentences right after long ones."""
     lengths = speech.lengths
-    jolts = sum(a >= 8 and b <= 3 for a, b in itertools.pairwise(lengths))
+    jolts = sum(a >= 8 and b <= 3 for a, b in pairwise(lengths))
     turns = sum(_starts("turn", s) for s in speech.sentences[1:])
     return min(30, jolts + turns + sum(s.endswith("!") for s in speech.sentences[1:]))
 
 
 def _driver(speech: Speech, trigger: Trigger) -> str:
-    pattern = phrase_pattern(tuple(table("listen")["triggers"][trigger]))
-    source = next((s for s in speech.sentences if pattern.search(s)), speech.hook)
+    source = next((s for s in speech.sentences if heard(trigger, "triggers").search(s)), speech.hook)
     quote = capital(clip(source, 14, 120).rstrip(".,;:"))
     return clip(str(table("listen")["drivers"][trigger]).format(quote=quote), 60, 290)

@@ -7,10 +7,11 @@ Profiles say "Honest product reviews", "how to save money" or "#mealprep"; a sen
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.providers.offline.fields import names_of
-from flair_ray.providers.offline.text import capital, clean, clip
+from flair_ray.providers.offline.text import capital, clean, clip, table
 
 _ASIDE = re.compile(r"\([^)]*\)|[#*_{}<>\[\]|\"“”]")
 _LEADING = re.compile(r"^(?:(?:honest|quick|debunking|busting|about)\s+)+", re.IGNORECASE)
@@ -22,16 +23,12 @@ _FORMAT = re.compile(
 _AFTER_HEAD = re.compile(
     r"\s(?:for|of|on|in|with|to|without|at|from|by|under|into|about|as|worth|that|who|nobody|versus|one)\s"
 )
-_PLURAL_ICS = ("basics", "topics", "comics", "graphics", "lyrics", "classics", "fabrics")
-_PEOPLE = ("people", "women", "men", "kids", "folks", "children")
-_NAMES = {
-    "python", "javascript", "java", "rust", "linux", "excel", "english", "spanish", "french", "german", "italian",
-    "japanese", "korean", "mexican", "indian", "chinese", "thai", "greek", "american", "african", "asian", "european",
-    "latin", "nigerian", "caribbean", "london", "paris", "tokyo", "europe", "asia", "africa", "sunday", "monday",
-    "christmas", "instagram", "tiktok", "youtube", "etsy", "minecraft", "react", "kubernetes", "docker",
-}  # fmt: skip
-_QUESTIONS = ("how", "why", "what", "when", "where")
 _LABEL = re.compile(r"^([^:.?!]{3,24}):\s+\S")
+
+
+@cache
+def _grammar(kind: str) -> frozenset[str]:
+    return frozenset(table("listen")["grammar"][kind].split())
 
 
 def subject(theme: str, profile: CreatorProfile) -> str:
@@ -45,9 +42,13 @@ def subject(theme: str, profile: CreatorProfile) -> str:
     if not text:
         return "learning something new"
     first = text.split()[0].lower()
-    if _is_capitalized(text.split()[0]) and first not in _NAMES and (names_of(text) or _capitalizes(profile)):
+    if (
+        _is_capitalized(text.split()[0])
+        and first not in _grammar("names")
+        and (names_of(text) or _capitalizes(profile))
+    ):
         text = text[0].lower() + text[1:]
-    return f"figuring out {text[0].lower() + text[1:]}" if first in _QUESTIONS else text
+    return f"figuring out {text[0].lower() + text[1:]}" if first in _grammar("questions") else text
 
 
 def _is_capitalized(word: str) -> bool:
@@ -64,16 +65,14 @@ def _is_plural(phrase: str) -> bool:
     last = head.split()[-1] if head.split() else ""
     if head.split()[:1] and head.split()[0].endswith("ing") and len(head.split()) > 1 and " and " not in head:
         return False  # "figuring out …", "cooking for …": a gerund leads
-    if " and " in head or " & " in head or last in _PEOPLE or last in _PLURAL_ICS:
+    if " and " in head or " & " in head or last in _grammar("plurals"):
         return True
     return last.endswith("s") and not last.endswith(("ss", "us", "is", "ics"))
 
 
 def agreement(theme: str) -> dict[str, str]:
     """The words around a theme that depend on its number."""
-    if _is_plural(theme):
-        return {"it": "them", "s": "", "es": "", "does": "do", "isnt": "aren't", "wasnt": "weren't"}
-    return {"it": "it", "s": "s", "es": "es", "does": "does", "isnt": "isn't", "wasnt": "wasn't"}
+    return dict(table("listen")["grammar"]["plural" if _is_plural(theme) else "singular"])
 
 
 def audience(profile: CreatorProfile) -> str:
@@ -82,11 +81,16 @@ def audience(profile: CreatorProfile) -> str:
     head = re.split(
         r"[,;:.!?—–(]|\s(?:who|that|aged|ages|between|looking|trying|wanting|of \d+|and their)\s|\s-\s", text
     )[0].strip()
-    vague = head.lower() in (*_PEOPLE, "adults", "viewers", "users")
-    if not head or vague or len(head.split()) > 5 or not _is_plural(head) or re.search(r"\d", head):
+    if (
+        not head
+        or head.lower() in _grammar("vague")
+        or len(head.split()) > 5
+        or not _is_plural(head)
+        or re.search(r"\d", head)
+    ):
         return ""
     first = head.split()[0]
-    return head if first.lower() in _NAMES or not _is_capitalized(first) else head[0].lower() + head[1:]
+    return head if first.lower() in _grammar("names") or not _is_capitalized(first) else head[0].lower() + head[1:]
 
 
 def with_own_label(hook: str, profile: CreatorProfile, turn: int) -> str:

@@ -10,9 +10,9 @@ sentences; its seconds are in proportion to the words spoken and add up to the s
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from flair_ray.domain.answers import PersonalizedDraft, ShotDraft
@@ -38,6 +38,10 @@ SHOTS = (4, 7)
 CAPTION_CHARS = 60
 
 
+Tones = Mapping[str, Mapping[str, Any]]
+"""The tones that a profile names, in the order it names them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Voice:
     """How one script is to sound."""
@@ -47,6 +51,7 @@ class _Voice:
     """Counts scripts from 0, so that neighbors differ."""
     key: tuple[int, int]
     avoid: re.Pattern[str]
+    tones: Tones
 
     def pick(self, options: Sequence[str], *name: str) -> str:
         return dealt(options, self.turn, *self.key, *name)[0]
@@ -55,56 +60,51 @@ class _Voice:
         """The creator's own phrases that mention nothing to avoid."""
         return [p for p in map(clean, phrases) if p and not self.avoid.search(p)]
 
-    def scrub(self, text: str, instead: Sequence[str]) -> str:
-        """The text without sentences that mention a topic to avoid; never empty."""
+    def scrub(self, text: str, part: str) -> str:
+        """A part of the answer without sentences that mention a topic to avoid; never empty."""
         kept = " ".join(s for s in sentences(clean(text)) if not self.avoid.search(s))
         if kept and not self.avoid.search(kept):
             return kept
-        spare = [*dealt(instead, self.turn), *table("people")["safe"]["last"]]
+        safe = table("people")["safe"]
+        spare = [*dealt(safe[part], self.turn), *safe["last"]]
         return next((s for s in spare if not self.avoid.search(s)), "…")
 
 
 def personalize(brief: VoiceBrief, placed: Placed, seed: int) -> PersonalizedDraft:
     """One ranked script → the same in the creator's words, with 4 to 7 shots and a video prompt."""
     profile, script = brief.profile, placed.script
-    voice = _Voice(profile, max(0, placed.rank - 1), (seed, brief.seed), topic_pattern(profile.topics_to_avoid))
-    safe = table("people")["safe"]
-    hook = voice.scrub(_toned(voice, clean(script.hook)), safe["hook"])
-    body = voice.scrub(_toned(voice, clean(script.body)), safe["body"])
-    payoff = voice.scrub(_toned(voice, clean(script.payoff)), safe["payoff"])
+    avoid = topic_pattern(profile.topics_to_avoid)
+    voice = _Voice(profile, max(0, placed.rank - 1), (seed, brief.seed), avoid, _tones(profile))
+    hook, body, payoff = (
+        voice.scrub(_toned(voice, clean(text)), part)
+        for part, text in (("hook", script.hook), ("body", script.body), ("payoff", script.payoff))
+    )
     hook, body = _with_remarks(voice, hook, body)
     ending = _catchphrase(voice, f"{hook} {body} {payoff}")
     body, payoff = _with_vocabulary(voice, body, payoff, f"{hook} {ending}")
-    payoff = f"{payoff} {ending}".strip()
-    hook, body, payoff = clip(hook, 80, 300), clip(body, 450, 2500), clip(payoff, 450, 2500)
-    hook, body, payoff = (voice.scrub(t, safe[n]) for t, n in ((hook, "hook"), (body, "body"), (payoff, "payoff")))
+    hook = voice.scrub(clip(hook, 80, 300), "hook")
+    body = voice.scrub(clip(body, 450, 2500), "body")
+    payoff = voice.scrub(clip(f"{payoff} {ending}".strip(), 450, 2500), "payoff")
     shots = _shots(voice, hook, body, payoff, script.estimated_duration)
-    return PersonalizedDraft(
-        hook=hook,
-        body=body,
-        payoff=payoff,
-        shots=shots,
-        video_prompt=_video_prompt(voice, shots, script.estimated_duration),
-    )
+    prompt = _video_prompt(voice, shots, script.estimated_duration)
+    return PersonalizedDraft(hook=hook, body=body, payoff=payoff, shots=shots, video_prompt=prompt)
 
 
-def _tones(profile: CreatorProfile) -> list[tuple[str, dict[str, Any]]]:
-    """The tones that the profile names, in the order it names them."""
+def _tones(profile: CreatorProfile) -> Tones:
     said = clean(profile.tone)
     found = [
-        (m.start(), name, t)
-        for name, t in table("people")["tones"].items()
-        if (m := phrase_pattern(tuple(t["words"])).search(said))
+        (m.start(), name)
+        for name, tone in table("people")["tones"].items()
+        if (m := phrase_pattern(tuple(tone["words"])).search(said))
     ]
-    return [(name, tone) for _, name, tone in sorted(found, key=lambda f: f[:2])]
+    return {name: table("people")["tones"][name] for _, name in sorted(found)}
 
 
 def _toned(voice: _Voice, text: str) -> str:
     """Endings, rhythm and a few words as the first tone has them."""
-    tones = _tones(voice.profile)
-    if not tones:
+    tone = next(iter(voice.tones.values()), None)
+    if tone is None:
         return text
-    tone = tones[0][1]
     for pattern, instead in tone["swaps"]:
         text = re.sub(pattern, instead, text)
     spoken = [part for s in sentences(text) for part in (_split(s) if tone["split"] else (s,))]
@@ -126,7 +126,7 @@ def _split(sentence: str) -> tuple[str, ...]:
 
 def _with_remarks(voice: _Voice, hook: str, body: str) -> tuple[str, str]:
     """Small remarks in the creator's tones: before every third hook, and at the end of the body."""
-    tones = [tone for _, tone in _tones(voice.profile)[:2]]
+    tones = list(voice.tones.values())[:2]
     opens = voice.allowed([o for tone in tones for o in tone["opens"]])
     asides = voice.allowed([a for tone in tones for a in tone["asides"]])
     if opens and voice.turn % 3 == 1:
@@ -189,16 +189,16 @@ def _catchphrase(voice: _Voice, text: str) -> str:
     """One to end on; "" when there is none, or when the text has two already."""
     phrases = voice.allowed(voice.profile.catchphrases)
     said = len(phrase_pattern(tuple(p.rstrip(".!?") for p in phrases)).findall(text))
-    return _closed(voice.pick(phrases, "catchphrase")) if phrases and said < MOST_CATCHPHRASES else ""
-
-
-def _closed(phrase: str) -> str:
-    return phrase if phrase[-1] in ".!?…" else f"{phrase}."
+    if not phrases or said >= MOST_CATCHPHRASES:
+        return ""
+    ending = voice.pick(phrases, "catchphrase")
+    return ending if ending[-1] in ".!?…" else f"{ending}."
 
 
 def _shots(voice: _Voice, hook: str, body: str, payoff: str, duration_s: float) -> list[ShotDraft]:
     """4 to 7 shots: the hook, the body in even parts, the payoff in one or two."""
-    field = _field(voice.profile, f"{hook} {body} {payoff}")
+    profile = voice.profile
+    field = recognize(profile.niche, " ".join(profile.content_themes), f"{hook} {body} {payoff}")
     groups = [("hook", hook), *_parts("body", body, 4), *_parts("payoff", payoff, 2)]
     while len(groups) < SHOTS[0]:
         groups.insert(-1, ("interrupt", payoff))
@@ -223,17 +223,13 @@ def _parts(role: str, text: str, most: int) -> list[tuple[str, str]]:
     return [("interrupt" if role == "body" and i == 1 else role, run) for i, run in enumerate(runs)]
 
 
-def _field(profile: CreatorProfile, text: str) -> Field:
-    return recognize(profile.niche, " ".join(profile.content_themes), text)
-
-
 def _visual(voice: _Voice, number: int, role: str, text: str, field: Field) -> str:
     """How the camera looks, at what a tip shows or at the creator in a place of the field."""
     camera = table("people")["camera"]
     look = dealt(camera[role], voice.turn + number, *voice.key, role)[0]
     gesture, place = dealt(camera["gesture"], voice.turn + number)[0], voice.pick(field.places)
     seen = spoken_tip(text, field)[1] or f"{gesture}, {place} behind"
-    return clip(voice.scrub(f"{look}: {seen}", table("people")["safe"]["sight"]), 40, 280)
+    return clip(voice.scrub(f"{look}: {seen}", "sight"), 40, 280)
 
 
 def _caption(voice: _Voice, role: str, text: str, field: Field) -> str:
@@ -248,21 +244,13 @@ def _caption(voice: _Voice, role: str, text: str, field: Field) -> str:
 
 def _video_prompt(voice: _Voice, shots: Sequence[ShotDraft], duration_s: float) -> str:
     """One paragraph for a text-to-video model."""
-    camera = table("people")["camera"]
-    mood = camera["mood"][next((name for name, _ in _tones(voice.profile)), "plain")]
-    niche = clean(voice.profile.niche)
-    who = f"one person who makes short videos about {clip(niche, 8, 80)}" if niche else "one person"
-    start, scenes = 0.0, []
-    for shot in shots:
-        scenes.append(f"{start:.0f}-{start + shot.seconds:.0f} s: {shot.visual}.")
-        start += shot.seconds
-    light = voice.pick(camera["light"], "light")
-    text = (
-        f"Vertical 9:16 video, {duration_s:.0f} seconds, filmed on a phone, {mood}. Subject: {who}, natural clothes, "
-        f"speaking to the lens. Light: {light}. {' '.join(scenes)} Real textures, shallow depth of field, gentle "
-        "handheld movement, clean cuts on the beat of the speech, room for captions in the lower third. "
-        "No logos, no brand names, no watermark."
+    camera, niche = table("people")["camera"], clean(voice.profile.niche)
+    starts = (0.0, *accumulate(shot.seconds for shot in shots))
+    text = camera["prompt"].format(
+        seconds=duration_s,
+        mood=camera["mood"][next(iter(voice.tones), "plain")],
+        who=f"one person who makes short videos about {clip(niche, 8, 80)}" if niche else "one person",
+        light=voice.pick(camera["light"], "light"),
+        scenes=" ".join(f"{a:.0f}-{b:.0f} s: {s.visual}." for (a, b), s in zip(pairwise(starts), shots, strict=True)),
     )
-    return voice.scrub(
-        text, ["Vertical 9:16 video, filmed on a phone, one person in soft daylight, close and natural."]
-    )
+    return voice.scrub(text, "prompt")

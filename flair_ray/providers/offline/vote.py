@@ -25,9 +25,6 @@ from flair_ray.providers.offline.text import clean, clip, phrase_pattern, printa
 
 QUALITY, TASTE, WHIM = 0.6, 0.7, 0.8
 
-_MERITS = {"short_hook": 0.8, "loop": 0.8, "concrete": 1.6, "fresh": 1.0, "payoff": 0.8, "turn": 0.4, "you": 0.3}
-_YOUNG, _OLD = {"brisk": 0.6, "humor": 0.5}, {"payoff": 0.5, "story": 0.5, "hype": -0.6}
-
 
 def vote(sheet: PollSheet, voter: Voter, seed: int) -> BallotForm:
     """One voter's top min(5, N), best first, with a line on the favourite."""
@@ -53,7 +50,7 @@ def _appeal(texts: Sequence[str], persona: Persona, tastes: dict[str, int], key:
     def weighted(weights: dict[str, float], i: int) -> float:
         return fsum(weight * scaled[name][i] for name, weight in weights.items())
 
-    quality = _scaled([weighted(_MERITS, i) for i in range(len(texts))])
+    quality = _scaled([weighted(table("people")["merits"], i) for i in range(len(texts))])
     taste = _scaled([weighted(likes, i) + 1.5 * interest[i] for i in range(len(texts))])
     whims = [rng(*key, printable(persona.persona_id), digest(text)).gauss(0, 1) for text in texts]
     return [QUALITY * q + TASTE * t + WHIM * w for q, t, w in zip(quality, taste, whims, strict=True)]
@@ -118,7 +115,8 @@ def _tastes(persona: Persona) -> dict[str, int]:
 
 def _likes(persona: Persona, tastes: dict[str, int]) -> dict[str, float]:
     """Weights of the traits for this persona."""
-    total: dict[str, float] = dict(_YOUNG if persona.age < 25 else _OLD if persona.age > 50 else {})
+    ages = table("people")["ages"]
+    total: dict[str, float] = dict(ages["young"] if persona.age < 25 else ages["old"] if persona.age > 50 else {})
     for name, strength in tastes.items():
         for trait, weight in table("people")["tastes"][name]["likes"].items():
             total[trait] = total.get(trait, 0.0) + weight * strength / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -35,7 +35,7 @@ from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stages import s4_vote
 from flair_ray.stores import keys
 from flair_ray.stores.personas import RedisPersonas
-from flair_ray.stores.redis_store import RedisRunStore, connect
+from flair_ray.stores.redis_store import RedisRunStore
 
 A, B, C = ScriptId("S01"), ScriptId("S02"), ScriptId("S03")
 Submit = Callable[[Order], Awaitable[RunId]]
@@ -51,14 +51,6 @@ class CountingPersonas(RedisPersonas):
     async def load(self, run_id: RunId, wanted: Sequence[PersonaKey]) -> dict[PersonaKey, PersonaState]:
         self.loads.append(len(wanted))
         return await super().load(run_id, wanted)
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
-    await client.connection_pool.aclose()
 
 
 @pytest.fixture

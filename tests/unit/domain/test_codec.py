@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from flair_ray.data import sample_personas, sample_profiles, sample_videos
 from flair_ray.domain.ballots import Ballot
-from flair_ray.domain.codec import adapter, decode, decode_all, encode, plain
+from flair_ray.domain.codec import adapter, decode, encode, plain
 from flair_ray.domain.ids import PersonaId, ScriptId, VideoId
 from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Pattern, Trigger
 from flair_ray.domain.runs import ModelChoice, RunInputs, RunSpec
@@ -36,7 +36,6 @@ def test_containers_name_their_type() -> None:
     people = sample_personas()[:3]
     stored = encode(people, tuple[type(people[0]), ...])
     assert decode(tuple[type(people[0]), ...], stored) == people
-    assert decode_all(type(people[0]), [encode(p) for p in people]) == people
 
 
 def test_plain_values_are_ready_for_any_writer() -> None:

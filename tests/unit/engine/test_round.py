@@ -48,8 +48,6 @@ class Told:
         finally:
             self.closed = True
 
-    async def close(self) -> None: ...
-
     def tell(self, *deliveries: Delivered | Lost | Exception | None) -> None:
         for delivery in deliveries:
             self.queue.put_nowait(delivery)

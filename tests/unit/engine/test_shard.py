@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import fields, replace
-from typing import Any, ClassVar
-from weakref import WeakValueDictionary
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +17,6 @@ from flair_ray.engine.order import Order
 from flair_ray.engine.plan import MAP_STAGES
 from flair_ray.engine.shard import OnDuty, Tools, run_shard
 from flair_ray.errors import AuthRefused
-from flair_ray.flow.in_flight import InFlightLimiter
 from flair_ray.ports import Delivered, StageJob
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stages import s1_analyze
@@ -44,22 +41,15 @@ class Stalls(OfflineProvider):
         return await super().complete(request, timeout_s)
 
 
-class Held(ChatRequest):
-    """A prompt that is known as long as somebody holds it."""
+class Counting(s1_analyze.Analyze):
+    """Knows how often it was asked for a prompt."""
 
-    alive: ClassVar[WeakValueDictionary[int, Held]] = WeakValueDictionary()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.alive[id(self)] = self
-
-
-class Traced(s1_analyze.Analyze):
-    """Its prompts are known."""
+    def __init__(self) -> None:
+        self.built: Counter[str] = Counter()
 
     def request(self, shared: None, item: Video) -> ChatRequest:
-        plain = super().request(shared, item)
-        return Held(**{f.name: getattr(plain, f.name) for f in fields(plain)})
+        self.built[item.video_id] += 1
+        return super().request(shared, item)
 
 
 @pytest.fixture
@@ -87,20 +77,15 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-async def test_only_items_that_may_call_have_a_prompt(
+async def test_a_prompt_is_built_once_for_its_claim_its_size_and_its_call(
     make_job: MakeJob, local_tools: Callable[..., Tools], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten thousand voters would hold ten thousand copies of the sheet."""
-    monkeypatch.setitem(MAP_STAGES, StageName.S1, Traced())
-    stalls = Stalls()
-    tools = replace(local_tools(stalls), limiter_for=lambda _: InFlightLimiter(5))
-    async with aclosing(deliveries(await make_job(100), tools)) as shard:
-        step = asyncio.ensure_future(anext(shard))
-        await until(lambda: stalls.waiting == 5)
-        gc.collect()
-        assert len(Held.alive) == 5
-        step.cancel()
-        await asyncio.wait({step})
+    stage = Counting()
+    monkeypatch.setitem(MAP_STAGES, StageName.S1, stage)
+    job = await make_job(6)
+    async for _ in deliveries(replace(job, share=True), local_tools()):
+        pass
+    assert stage.built == {item_id: 1 for item_id, _ in job.items}
 
 
 async def test_what_was_answered_is_recorded_even_when_the_shard_is_cancelled(

@@ -12,8 +12,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from flair_ray.outputs.pages import report_html, teleprompter_html
-from flair_ray.outputs.report import MATRIX_VOTERS, ranking_bars, stage_lines, vote_matrix
+from flair_ray.outputs.pages import (
+    MATRIX_VOTERS,
+    ranking_bars,
+    report_html,
+    stage_lines,
+    teleprompter_html,
+    vote_matrix,
+)
 from flair_ray.result import RunResult
 
 OWN_TAGS = frozenset(

@@ -48,7 +48,7 @@ def test_a_refusal_is_told_by_status_and_reason(status: int, reasons: list[str],
     err = HERE.refused(status, reasons, 1.5)
     assert type(err) is kind
     assert str(status) in str(err)
-    assert getattr(err, "retry_after_s", 1.5) == 1.5
+    assert err.retry_after_s == (1.5 if err.retryable else None)
 
 
 def test_a_message_lets_codes_through_and_no_prose() -> None:

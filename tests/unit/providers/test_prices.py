@@ -9,8 +9,7 @@ from flair_ray.errors import InputError
 from flair_ray.providers.gemini import THINKING_TOKENS
 from flair_ray.providers.kimi import kimi_dialect
 from flair_ray.providers.openai_compatible import COMPATIBLE, openai_dialect
-from flair_ray.providers.prices import DATES, FREE, known_price, parse_price
-from flair_ray.providers.thinking import thinking_tokens
+from flair_ray.providers.prices import DATES, FREE, known_price, parse_price, thinking_tokens
 from flair_ray.wiring import DEFAULT_MODELS
 
 

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from flair_ray.domain.runs import Limits
 from flair_ray.ports import Ask, Settlement
 from flair_ray.stores.permits import RedisPermits
-from flair_ray.stores.redis_store import connect
 
 TICK_MS = 20
 T0 = 1_700_000_000_000
 
 
 @pytest.fixture
-async def permits(redis_url: str) -> AsyncIterator[RedisPermits]:
-    redis = connect(redis_url)
-    yield RedisPermits(redis, uuid4().hex)
-    await redis.aclose()
-    await redis.connection_pool.aclose()
+def permits(redis: Redis) -> RedisPermits:
+    return RedisPermits(redis, uuid4().hex)
 
 
 @dataclass

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from flair_ray.domain.runs import Limits
 from flair_ray.ports import Ask, Outcome, Settlement
 from flair_ray.stores.permits import PERMIT_LEASE_S, RedisPermits
-from flair_ray.stores.redis_store import connect
 
 T0 = 1_700_000_000_000
 LEASE_MS = round(PERMIT_LEASE_S * 1000)
 
 
 @pytest.fixture
-async def permits(redis_url: str) -> AsyncIterator[RedisPermits]:
-    redis = connect(redis_url)
-    yield RedisPermits(redis, uuid4().hex)
-    await redis.aclose()
-    await redis.connection_pool.aclose()
+def permits(redis: Redis) -> RedisPermits:
+    return RedisPermits(redis, uuid4().hex)
 
 
 def asks(*names: str, tokens: int = 0) -> list[Ask]:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from flair_ray.errors import InputError
-from flair_ray.testing.mock_llm import _options
-from flair_ray.testing.mock_options import MockOptions, Tail, parse_tail
+from flair_ray.testing.mock_options import MockOptions, Tail
 
 
 def test_the_defaults_are_a_server_of_one_second_without_limits() -> None:
@@ -35,17 +36,17 @@ def test_the_defaults_are_a_server_of_one_second_without_limits() -> None:
 )
 def test_an_option_out_of_bounds_is_refused_by_its_name(given: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(given))):
-        MockOptions(**given)  # type: ignore[arg-type]  # wrong on purpose
+        MockOptions(**given)
 
 
 def test_a_tail_is_read_from_share_and_factor() -> None:
-    assert parse_tail("0.05:10") == Tail(0.05, 10)
+    assert MockOptions(tail="0.05:10").tail == Tail(0.05, 10)
 
 
 @pytest.mark.parametrize("text", ["", "0.05", "a:b", "0.05:", "1:2:3"])
 def test_a_tail_in_any_other_form_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="SHARE:FACTOR"):
-        parse_tail(text)
+        MockOptions(tail=text)
 
 
 def test_options_change_by_name_and_the_rest_stays() -> None:
@@ -59,9 +60,6 @@ def test_a_change_that_cannot_be_made_is_refused(changes: dict[str, object]) -> 
         MockOptions().changed(changes)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [MockOptions(), MockOptions(8_000, "::1", 0.25, 0.5, Tail(0.05, 10), 29, 600, 0.1, 0.2, 7)],
-)
-def test_options_survive_the_command_line(options: MockOptions) -> None:
-    assert _options(options.as_arguments()) == options
+def test_options_survive_the_way_to_the_server() -> None:
+    options = MockOptions(host="::1", tail=Tail(0.05, 10), max_in_flight=29, rpm=600, fail=0.1, seed=7)
+    assert MockOptions(**json.loads(options.model_dump_json())) == options

@@ -5,8 +5,13 @@ import json
 import pytest
 
 from flair_ray.errors import InputError
-from flair_ray.testing import mock_prompts
-from flair_ray.testing.mock_prompts import PrefixCache, prompt_key, read_chat, token_count
+from flair_ray.testing import mock_wire
+from flair_ray.testing.mock_openai import OpenAIWire
+from flair_ray.testing.mock_wire import Asked, PrefixCache, prompt_key, token_count
+
+
+def read_chat(body: bytes) -> Asked:
+    return OpenAIWire().read(body, "")
 
 
 def _chat(**body: object) -> bytes:
@@ -34,11 +39,11 @@ def test_the_name_of_the_schema_tells_the_stage(name: str, stage: str) -> None:
 def test_without_a_schema_text_is_asked_for() -> None:
     for body in (_chat(), _chat(response_format=None), _chat(response_format={"type": "text"})):
         assert read_chat(body).stage == "text"
-        assert read_chat(body).schema_asked is None
+        assert read_chat(body).schema is None
 
 
 def test_any_json_object_will_do_for_json_object() -> None:
-    schema = read_chat(_chat(response_format={"type": "json_object"})).schema_asked
+    schema = read_chat(_chat(response_format={"type": "json_object"})).schema
     assert schema is not None
     assert schema["type"] == "object"
 
@@ -104,6 +109,6 @@ def test_short_prompts_are_never_cached() -> None:
 
 
 def test_a_full_cache_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mock_prompts, "CACHE_SIZE", 3)
+    monkeypatch.setattr(mock_wire, "CACHE_SIZE", 3)
     cache, long = PrefixCache(), b"s" * 4 * 2_000
     assert [cache.cached_tokens(long) for _ in range(2)] == [0, 0]

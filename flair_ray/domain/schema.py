@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 _SPOKEN: Final = ("type", "enum", "description", "required", "additionalProperties")
 """Understood by everybody who takes a JSON schema at all."""
-_BOUNDS: Final[Mapping[str, str]] = {
+BOUNDS: Final[Mapping[str, str]] = {
     "minLength": "at least {} characters",
     "maxLength": "at most {} characters",
     "minItems": "at least {} items",
@@ -75,14 +75,14 @@ class _Sender:
         limits = self._limits(node)
         bounds = {name: value for name, value in limits.items() if name in self.dialect.bounds}
         # A least length of one is not worth a sentence: nobody answers with nothing because it was not said.
-        said = [_BOUNDS[n].format(v) for n, v in limits.items() if n not in bounds and (n, v) != ("minLength", 1)]
+        said = [BOUNDS[n].format(v) for n, v in limits.items() if n not in bounds and (n, v) != ("minLength", 1)]
         if said:
             bounds["description"] = f"{description} {', '.join(said).capitalize()}.".strip()
         return bounds
 
     def _limits(self, node: Mapping[str, Any]) -> dict[str, Any]:
         """The bounds of a node, drawn in where the dialect says so."""
-        limits = {name: node[name] for name in _BOUNDS if name in node}
+        limits = {name: node[name] for name in BOUNDS if name in node}
         if self.dialect.longest and node.get("type") == "string" and "enum" not in node:
             limits["maxLength"] = min(self.dialect.longest, limits.get("maxLength", self.dialect.longest))
         if self.dialect.most and node.get("type") == "array":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,10 +9,13 @@ import pytest
 from pydantic import BaseModel
 
 from flair_ray.domain.answers import PersonalizedDraft, ScriptDraft, VideoAnalysis, ballot_form
+from flair_ray.domain.calls import ChatRequest
+from flair_ray.domain.ids import StageName
+from flair_ray.domain.schema import SchemaDialect, answer_schema
+from flair_ray.domain.tokens import estimated_tokens, request_tokens
 from flair_ray.providers.gemini import SCHEMA as GEMINI
 from flair_ray.providers.kimi import KIMI
 from flair_ray.providers.openai_compatible import OPENAI
-from flair_ray.providers.schema import SchemaDialect, answer_schema
 
 ANSWERS = [
     VideoAnalysis,
@@ -88,3 +92,11 @@ def test_only_a_titled_dialect_says_the_answers_name() -> None:
 
 def test_a_single_choice_is_an_enumeration() -> None:
     assert answer_schema(ballot_form(("BD",)), KIMI.schema)["properties"]["top"]["enum"] == ["BD"]
+
+
+def test_a_call_is_as_long_as_what_is_sent_with_it() -> None:
+    """And not as the whole model, with its titles and what is written for programmers."""
+    request = ChatRequest(StageName.S1, "", "", "", VideoAnalysis, None)
+    sent, whole = answer_schema(VideoAnalysis, SchemaDialect()), VideoAnalysis.model_json_schema()
+    assert request_tokens(request) == estimated_tokens(json.dumps(sent, separators=(",", ":")))
+    assert request_tokens(request) < 0.9 * estimated_tokens(json.dumps(whole, separators=(",", ":")))
