@@ -26,6 +26,7 @@ from flair_ray.domain.ids import RunId, ScriptId, new_run_id
 from flair_ray.domain.insights import Insights
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.posts import Post
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.runs import Limits, RunSpec
 from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
 from flair_ray.domain.videos import Video
@@ -105,6 +106,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         remarks=tuple(remarks),
         personas=_personas(options.personas),
         model=choice.model,
+        rigor=_rigor(options.rigor),
         voter_model=voters.model if voters else None,
         voter_limits=declared_limits(voters, settings) if voters else Limits(),
         num_videos=options.num_videos,
@@ -121,6 +123,13 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
     if options.out_dir is not None:
         _check_writable(Path(options.out_dir))
     return choice, order
+
+
+def _rigor(asked: str) -> Rigor:
+    try:
+        return Rigor(asked)
+    except ValueError:
+        raise InputError(f"--rigor is {' or '.join(Rigor)}, not {asked!r}.") from None
 
 
 def foresee(options: RunOptions, settings: Settings) -> tuple[RunSpec, Estimate]:

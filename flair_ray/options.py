@@ -9,6 +9,7 @@ from typing import Annotated
 
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.videos import Video
 
 
@@ -37,6 +38,9 @@ class RunOptions:
     voter_model: Annotated[
         str | None, "Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of the provider. Default: who writes."
     ] = None
+    rigor: Annotated[str, "careful: a third of the viewers is asked twice, and two scripts are there to test them."] = (
+        Rigor.STANDARD
+    )
     num_videos: Annotated[int, "Videos to analyze."] = 100
     num_scripts: Annotated[int, "Scripts to write."] = 20
     num_personas: Annotated[int, "Simulated viewers who vote."] = 42

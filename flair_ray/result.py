@@ -44,7 +44,7 @@ OFFLINE_NOTICE = (
 )
 SAME_MODEL_NOTICE = (
     "The model that wrote these scripts also voted on them, and models like their own texts. "
-    "--voter-model lets another one vote."
+    "Let another one vote to see what holds."
 )
 
 

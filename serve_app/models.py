@@ -21,6 +21,7 @@ from starlette.requests import Request
 
 from flair_ray.config import Settings
 from flair_ray.domain.money import MOST_USD
+from flair_ray.domain.rigor import Rigor
 from flair_ray.inputs import ProfileBody
 from flair_ray.inputs.wire import ShortText
 from flair_ray.wiring import DEFAULT_MODELS, LOCAL
@@ -37,8 +38,6 @@ Count = Annotated[int, Strict(), Field(ge=1), BeforeValidator(_whole)]
 """Also 2.0, which JSON does not tell from 2; but neither "2" nor true."""
 Seed = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
 COUNTS = ("num_videos", "num_scripts", "num_personas", "top_n")
-UNKNOWN_HERE = ("rigor",)
-"""Fields of the contract that change nothing yet; whoever sends one is told so among the run's warnings."""
 EXAMPLE: JsonDict = {
     "reasoning_model": "offline",
     "creator_profile": {
@@ -78,7 +77,8 @@ class StartBody(BaseModel):
     video_model: ShortText | None = None
     voter_model: ShortText | None = None
     """Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of the provider that writes."""
-    rigor: ShortText | None = None
+    rigor: Rigor = Rigor.STANDARD
+    """`careful` asks a third of the viewers twice, and puts two scripts on the sheet that test them."""
 
     @field_validator(*COUNTS)
     @classmethod
@@ -103,10 +103,6 @@ class StartBody(BaseModel):
                 "which local model votes is set where the server runs: voter_model is `local` or another's"
             )
         return self
-
-    def remarks(self) -> tuple[str, ...]:
-        """What was sent and changes nothing."""
-        return tuple(f"{name} has no effect here." for name in UNKNOWN_HERE if getattr(self, name) is not None)
 
 
 def most(count: str, settings: Settings) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from flair_ray.domain.ids import ScriptId
+
 
 @dataclass(frozen=True, slots=True)
 class Certainty:
@@ -67,10 +69,29 @@ class OtherRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Reliability:
+    """Of a careful run: voters who were asked twice, a script that was shown twice, and a dull one."""
+
+    asked_again: int
+    """Voters with two ballots."""
+    tau: float | None
+    """Kendall's tau-b between a voter's two ballots, the mean."""
+    same_first: float | None
+    """The share with the same first choice."""
+    copied: ScriptId
+    copy: Effect
+    """The copy's points less the original's; should be 0."""
+    dull_rank: int
+    """Where the dull script came, controls included; should be last."""
+    scripts: int
+    """On the sheet, controls included."""
+
+
+@dataclass(frozen=True, slots=True)
 class Caution:
     """A measured value past its threshold, and what that means."""
 
-    kind: Literal["spoiled", "position", "hivemind", "noise", "cut"]
+    kind: Literal["spoiled", "position", "hivemind", "noise", "cut", "retest", "copy", "dull"]
     text: str
     value: float
     threshold: float
@@ -96,3 +117,5 @@ class Evidence:
     segments: tuple[Segment, ...]
     rules: tuple[OtherRule, ...]
     cautions: tuple[Caution, ...]
+    reliability: Reliability | None = None
+    """None unless the run was a careful one."""

@@ -10,6 +10,7 @@ from flair_ray.domain.calls import CallTally
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.money import Money
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.videos import Video
 
 
@@ -89,6 +90,7 @@ class RunSpec:
     voter_model: ModelChoice | None = None
     """Who votes, where that is another model than writes."""
     voter_limits: Limits = field(default_factory=Limits)
+    rigor: Rigor = Rigor.STANDARD
     warnings: tuple[str, ...] = ()
     """What was clamped or dropped on the way in, in words."""
 

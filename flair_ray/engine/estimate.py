@@ -107,9 +107,8 @@ def _bound(usage: Usage, price: Price | None) -> dict[str, Any]:
 
 def estimate(spec: RunSpec, inputs: RunInputs) -> Estimate:
     """What the run of this spec is expected to take."""
-    counts = dict(zip(ANSWER_TOKENS, (spec.num_videos, spec.num_scripts, spec.num_personas, spec.top_n), strict=True))
     works = zip(ANSWER_TOKENS, _works(spec, inputs), strict=True)
-    stages = {name: _stage(name, work, counts[name], thinking_tokens(spec.model_of(name))) for name, work in works}
+    stages = {name: _stage(name, work, thinking_tokens(spec.model_of(name))) for name, work in works}
     lasts = sum(_duration_s(s, spec.limits_of(n), spec.model_of(n).provider == "offline") for n, s in stages.items())
     return Estimate(stages, spec.money.price, round(lasts, 1), spec.money.stage_prices)
 
@@ -136,12 +135,13 @@ def _works(spec: RunSpec, inputs: RunInputs) -> Iterator[Work[Any, Any]]:
     library = s2_aggregate.aggregate(_patterns(inputs.videos), inputs.videos)
     yield s3_generate.work(library, spec.profile, spec.num_scripts, spec.seed, spec.feedback.s3)
     scripts = [_script(n) for n in range(spec.num_scripts)]
-    yield s4_vote.work(scripts, inputs.personas, spec.seed, spec.feedback.s4)
+    yield s4_vote.work(scripts, inputs.personas, spec.seed, spec.feedback.s4, spec.rigor)
     top = (Placed(script, rank, 0.0) for rank, script in enumerate(scripts[: spec.top_n], start=1))
     yield Work(VoiceBrief(spec.profile, spec.seed), tuple((ItemId(p.script.script_id), p) for p in top))
 
 
-def _stage(name: StageName, work: Work[Any, Any], count: int, room: int) -> StageEstimate:
+def _stage(name: StageName, work: Work[Any, Any], room: int) -> StageEstimate:
+    count = len(work.items)
     items = work.items if name is StageName.S1 else work.items[:: max(1, len(work.items) // SAMPLE)]
     requests = [MAP_STAGES[name].request(work.shared, item) for _, item in items]
     scale = count / len(requests)

@@ -19,6 +19,7 @@ from flair_ray.domain.ids import RunId, StageName, digest
 from flair_ray.domain.money import MOST_USD, Money, Price
 from flair_ray.domain.panel import default_panel
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.runs import Feedback, Limits, ModelChoice, RunInputs, RunSpec
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import allowances, estimate
@@ -55,6 +56,7 @@ class Order:
     voter_model: ModelChoice | None = None
     """Who votes; None: the model that writes."""
     voter_limits: Limits = field(default_factory=Limits)
+    rigor: Rigor = Rigor.STANDARD
     session_id: str = "anonymous"
     feedback: Feedback = field(default_factory=Feedback)
     video_model: str | None = None
@@ -101,6 +103,7 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         feedback=order.feedback,
         voter_model=order.voter_model,
         voter_limits=order.voter_limits,
+        rigor=order.rigor,
         video_model=order.video_model,
         warnings=tuple(warnings),
     )
@@ -143,10 +146,15 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 def _fingerprint(spec: RunSpec) -> str:
     decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
     said = (
-        adapter(RunSpec).dump_json(decides, exclude={"feedback", "video_model", "voter_model", "voter_limits"}).decode()
+        adapter(RunSpec)
+        .dump_json(decides, exclude={"feedback", "video_model", "voter_model", "voter_limits", "rigor"})
+        .decode()
     )
     voters = encode(spec.voter_model) if spec.voter_model else ""
-    told = [text for text in (spec.feedback.s3, spec.feedback.s4, voters) if text]  # none: as before there was any
+    rigor = "" if spec.rigor is Rigor.STANDARD else spec.rigor.value
+    told = [
+        text for text in (spec.feedback.s3, spec.feedback.s4, voters, rigor) if text
+    ]  # none: as before there was any
     return f"{answers_version()}-{digest(said, *told, length=12)}"
 
 

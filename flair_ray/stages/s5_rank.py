@@ -24,9 +24,13 @@ def rank(
     personas: Sequence[Persona] = (),
     top_n: int = 10,
     seed: int = 0,
+    careful: Sequence[Ballot] = (),
 ) -> Ranking:
-    """M ballots over N scripts → N rows. ``spoiled`` ballots could not be used, ``late`` ones had not come."""
+    """M ballots over N scripts → N rows. ``spoiled`` ballots could not be used, ``late`` ones had not come.
+
+    ``careful``: of a careful run all ballots as cast, of which ``ballots`` are those that count.
+    """
     from flair_ray.domain.voting.gather import evidence  # brings numpy
 
     ranking = rank_by_rule(ballots, scripts, spoiled, late, weights_of(personas))
-    return replace(ranking, evidence=evidence(ranking, ballots, scripts, personas, top_n, seed))
+    return replace(ranking, evidence=evidence(ranking, ballots, scripts, personas, top_n, seed, careful))

@@ -35,7 +35,7 @@ def position_effect(votes: Votes) -> Effect | None:
     slope = float((x * y).sum() / (x**2).sum())
     by_voter = (x * (y - slope * x)).sum(axis=1)
     error = float(np.sqrt((by_voter**2).sum() * voters / (voters - 1)) / (x**2).sum())
-    return _effect(slope, error, voters - 1)
+    return effect(slope, error, voters - 1)
 
 
 def length_effect(points: Floats, words: Floats) -> Effect | None:
@@ -47,10 +47,11 @@ def length_effect(points: Floats, words: Floats) -> Effect | None:
     y = y - y.mean()
     slope = float((x * y).sum() / (x**2).sum())
     df = len(words) - 2
-    return _effect(slope, float(np.sqrt(((y - slope * x) ** 2).sum() / df / (x**2).sum())), df)
+    return effect(slope, float(np.sqrt(((y - slope * x) ** 2).sum() / df / (x**2).sum())), df)
 
 
-def _effect(slope: float, error: float, df: int) -> Effect:
+def effect(slope: float, error: float, df: int) -> Effect:
+    """A mean or a slope with its 95 % interval."""
     z = 1.96
     t = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)  # Student's quantile, by expansion
     return Effect(round(slope, 4), round(slope - t * error, 4), round(slope + t * error, 4))

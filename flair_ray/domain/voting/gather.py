@@ -12,10 +12,12 @@ from flair_ray.domain.evidence import Certainty, Evidence, Segment
 from flair_ray.domain.panel import age_band, attention
 from flair_ray.domain.people import Persona
 from flair_ray.domain.ranking import Ranking, weights_of
+from flair_ray.domain.rigor import original
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.domain.voting.agreement import agreement, polarisation
 from flair_ray.domain.voting.bootstrap import DRAWS, LEVEL, above, drawn_ranks, intervals
 from flair_ray.domain.voting.diagnostics import cautions, length_effect, position_effect
+from flair_ray.domain.voting.reliability import reliability, reliability_cautions
 from flair_ray.domain.voting.rules import other_rules
 from flair_ray.domain.voting.votes import Floats, Ints, Votes, votes
 
@@ -32,11 +34,16 @@ def evidence(
     personas: Sequence[Persona],
     top_n: int,
     seed: int,
+    careful: Sequence[Ballot] = (),
 ) -> Evidence | None:
-    """The evidence for a ranking of these scripts; None for under two ballots or two scripts."""
+    """The evidence for a ranking of these scripts; None for under two ballots or two scripts.
+
+    ``careful``: of a careful run all ballots as cast, with replicates and controls; ``ballots`` are those that count.
+    """
     if len(ballots) < 2 or len(scripts) < 2:
         return None
-    cast = votes(ballots, [row.script_id for row in ranking.rows], weights_of(personas))
+    ids = [row.script_id for row in ranking.rows]
+    cast = votes(ballots, ids, weights_of(personas))
     text = {script.script_id: script.text for script in scripts}
     words = np.array([len(text[row.script_id].split()) for row in ranking.rows], np.float64)
     points = cast.points
@@ -45,6 +52,10 @@ def evidence(
     in_top = (ranks <= top_n).mean(axis=0)
     unresolved = int(((in_top > 1 - LEVEL) & (in_top < LEVEL)).sum())
     agreed, position = agreement(cast), position_effect(cast)
+    trusted = reliability(careful, ids, original(scripts, seed).script_id) if careful else None
+    told = [*cautions(ranking.ballots, ranking.spoiled, position, agreed, top_n, unresolved)]
+    if trusted:
+        told += reliability_cautions(trusted)
     return Evidence(
         method=METHOD,
         draws=len(ranks),
@@ -57,7 +68,8 @@ def evidence(
         length=length_effect(points, words),
         segments=_segments(cast, personas),
         rules=other_rules(cast),
-        cautions=tuple(cautions(ranking.ballots, ranking.spoiled, position, agreed, top_n, unresolved)),
+        cautions=tuple(told),
+        reliability=trusted,
     )
 
 

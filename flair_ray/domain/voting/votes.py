@@ -54,7 +54,8 @@ def votes(ballots: Sequence[Ballot], ids: Sequence[ScriptId], weights: Weights =
     shown = np.zeros((len(rows), len(ids)), np.int64)
     for voter, ballot in enumerate(rows):
         places[voter, [column[i] for i in ballot.top]] = range(len(ballot.top))
-        shown[voter, [column[i] for i in ballot.order]] = range(len(ballot.order))
+        seen = [(column[i], place) for place, i in enumerate(ballot.order) if i in column]  # controls have no column
+        shown[voter, [n for n, _ in seen]] = [place for _, place in seen]
     return Votes(
         tuple(ballot.persona_id for ballot in rows),
         places,
