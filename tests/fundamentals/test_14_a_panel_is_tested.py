@@ -72,7 +72,7 @@ def test_who_is_asked_again_sees_another_order_and_the_same_question(order: Orde
     scripts = [CandidateScript(ScriptId(f"S{n}"), "p", f"Hook {n}.", "B.", "P.", 20.0, "") for n in range(6)]
     todo = work(scripts, inputs.personas, 7, rigor=Rigor.CAREFUL)
     voters = dict(todo.items)
-    assert len({i for i in todo.shared.orders[0]}) == 8
+    assert len(set(todo.shared.orders[0])) == 8
     for name, again in voters.items():
         if name.endswith(AGAIN):
             first = voters[type(name)(name.removesuffix(AGAIN))]
