@@ -33,7 +33,7 @@ from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
 from flair_ray.engine.filming import film, scripts_to_film
 from flair_ray.engine.learning import learned, with_lessons
-from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.engine.order import Order, check, first_event, prepare
 from flair_ray.engine.past import AllRuns
 from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
@@ -119,7 +119,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         max_usd=options.max_usd,
         price=parse_price(options.price) if isinstance(options.price, str) else options.price,
     )
-    prepare(order, settings)
+    check(order, settings)
     if options.out_dir is not None:
         _check_writable(Path(options.out_dir))
     return choice, order

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     max_videos: int = Field(10_000, ge=1, description="Most videos of one run.")
     max_scripts: int = Field(200, ge=1, description="Most scripts of one run.")
     max_personas: int = Field(10_000, ge=1, description="Most personas of one run.")
+    max_waiting: int = Field(
+        10_000, ge=1, description="Most runs that are under way or wait; further starts over HTTP get a 429."
+    )
     veo_usd: float = Field(3.2, ge=0, description="What a video of Veo counts as in a tenant's budget, dollars.")
     max_transcript_bytes: int = Field(
         200_000, ge=1, description="A video with a longer transcript is skipped, bytes of UTF-8."

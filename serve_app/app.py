@@ -9,9 +9,11 @@ disconnect cancels its request and everything that was begun inside it, so a req
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import ray
@@ -37,6 +39,8 @@ BACKPRESSURE_RETRY_S = 2
 DRAIN_S = 30.0
 """How long a replica that is stopped may let its streams go on; their clients come back to another one."""
 CHECK_S = 5.0
+FRESH_S = 1.0
+"""A host that has answered within it is not asked for its health again: many ask, and it has work to do."""
 
 
 class RayRunHosts:
@@ -44,11 +48,14 @@ class RayRunHosts:
 
     def __init__(self, actors: list[Any]) -> None:
         self._actors = actors
+        self._answered_s = -math.inf
 
     async def nudge(self) -> None:
         await self._first_answer()
 
     async def check(self) -> None:
+        if monotonic() - self._answered_s < FRESH_S:
+            return
         try:
             await asyncio.wait_for(self._first_answer(), CHECK_S)
         except (RayError, TimeoutError) as err:
@@ -64,6 +71,7 @@ class RayRunHosts:
             except RayError as err:
                 error = err
             else:
+                self._answered_s = monotonic()
                 return
         if error:
             raise error

@@ -97,7 +97,7 @@ async def recover(request: Request) -> Response:
         raise RunConflict(f"Run {run_id} is running: there is nothing to recover.")
     await studio.spending.reserve(tenant_of(request), run_id, await studio.store.spec(run_id), again=True)
     await studio.store.host(run_id)
-    await studio.nudge()
+    studio.news.set()
     return JSONResponse({"run_id": run_id, "status": "recovering"}, 202)
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from flair_ray.api import make_order
@@ -42,7 +43,10 @@ log = logging.getLogger(__name__)
 
 NUDGE_S = 0.5
 """A host that is not nudged looks by itself within a second."""
+NUDGE_EVERY_S = 0.05
+"""Many starts are one nudge: it costs more than all else of a start, here and in the hosts."""
 CANCEL_LOOK_S = 0.1
+FULL_RETRY_S = 10
 
 
 class RunHosts(Protocol):
@@ -70,6 +74,8 @@ class Studio:
     panel: Panel
     admissions: RedisTenants
     spending: Spending
+    news: asyncio.Event
+    """There is something to adopt."""
     tenants: tuple[Tenant, ...] = ()
     """Those with a token; none: whoever reaches the port may do everything."""
 
@@ -103,7 +109,13 @@ class Studio:
         return await with_lessons(order, self.runs.archive.records)
 
     async def start(self, body: StartBody, tenant: Tenant, session_id: str, idempotency_key: str | None) -> RunId:
-        """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between."""
+        """One atomic write and a nudge. With a key, equal starts make one run, whoever died in between.
+
+        Raises HTTPException 429 when so many runs wait that one more would not be seen for long.
+        """
+        if await self.front.handed_in() >= self.settings.max_waiting:
+            detail = f"{self.settings.max_waiting:,} runs are under way or wait here. Try again later."
+            raise HTTPException(429, detail, {"Retry-After": str(FULL_RETRY_S)})
         order = await self.order(body, tenant, session_id)
         spec, inputs = prepare_for(tenant, order, self.settings)
         run_id = new_run_id()
@@ -114,15 +126,8 @@ class Studio:
             await self.store.create(run_id, spec, inputs, _first_event(run_id, spec), hosted=True)
         except RunConflict:
             return run_id  # ours already, under the same key
-        await self.nudge()
+        self.news.set()
         return run_id
-
-    async def nudge(self) -> None:
-        """Have a run seen at once. It is on record: whatever happens to the nudge, it will be driven."""
-        try:
-            await asyncio.wait_for(self.hosts.nudge(), NUDGE_S)
-        except Exception as err:
-            log.warning("no host was nudged", extra={"error": type(err).__name__})
 
     async def delete(self, run_id: RunId, tenant: Tenant) -> None:
         """Cancel a run, let its driver stop, then forget it. A dead driver is waited for no longer than its lease."""
@@ -135,6 +140,18 @@ class Studio:
         with contextlib.suppress(RunNotFound):
             await self.spending.settle(tenant, await self.store.snapshot(run_id))
         await self.runs.delete(run_id)
+
+
+async def _nudge(hosts: RunHosts, news: asyncio.Event) -> None:
+    """Have runs seen at once, while nobody waits for a busy host. They are on record: they will be driven anyway."""
+    while True:
+        await news.wait()
+        news.clear()
+        try:
+            await asyncio.wait_for(hosts.nudge(), NUDGE_S)
+        except Exception as err:
+            log.warning("no host was nudged", extra={"error": type(err).__name__})
+        await asyncio.sleep(NUDGE_EVERY_S)
 
 
 def _first_event(run_id: RunId, spec: RunSpec) -> EventDraft:
@@ -154,6 +171,8 @@ async def open_front(
     front, feed = RedisFront(redis, settings.run_ttl_s), Feed(listener(redis_url))
     personas = PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools)
     panel = open_panel(personas, service_name(redis_url), redis)
+    news = asyncio.Event()
+    nudging = asyncio.create_task(_nudge(hosts, news))
     try:
         admissions = RedisTenants(redis)
         yield Studio(
@@ -167,9 +186,11 @@ async def open_front(
             panel,
             admissions,
             Spending(store, admissions),
+            news,
             read_tenants(settings.api_tokens.get_secret_value()),
         )
     finally:
+        nudging.cancel()
         await runs.archive.close()
         await feed.close()
         await store.close()

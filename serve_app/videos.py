@@ -46,7 +46,7 @@ async def generate_video(request: Request) -> Response:
     if provider == VEO:
         await studio.spending.book_video(tenant_of(request), run_id, ScriptId(body.script_id), studio.settings.veo_usd)
     job = await studio.videos.order(run_id, ScriptId(body.script_id), provider)
-    await studio.nudge()
+    studio.news.set()
     return JSONResponse({"job_id": job.job_id})
 
 

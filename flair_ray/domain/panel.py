@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 
 from flair_ray.domain.allocation import largest_remainder
 from flair_ray.domain.ids import digest
@@ -53,6 +54,11 @@ def default_panel(personas: Sequence[Persona], n: int = DEFAULT_PANEL, seed: int
     """A stratified choice of min(n, pool) personas, ordered by id. Raises InputError for n < 1."""
     if n < 1:
         raise InputError(f"A panel needs at least 1 persona, not {n}.")
+    return _panel(tuple(personas), n, seed)
+
+
+@lru_cache(maxsize=8)  # a service is asked for the same one again and again
+def _panel(personas: tuple[Persona, ...], n: int, seed: int) -> tuple[Persona, ...]:
     strata: dict[Stratum, list[Persona]] = defaultdict(list)
     for persona in personas:
         strata[stratum(persona)].append(persona)

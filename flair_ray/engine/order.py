@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeVar
 
 from flair_ray.config import Settings
@@ -64,6 +65,7 @@ class Order:
     """What was left out while reading the input: becomes part of the run's warnings."""
 
 
+@cache
 def answers_version() -> str:
     """Of the prompts and the answer schemas: runs under different ones do not mix."""
     schemas = (json.dumps(m.model_json_schema(), sort_keys=True) for m in ANSWER_MODELS)
@@ -71,8 +73,8 @@ def answers_version() -> str:
 
 
 def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
-    """The spec and inputs of a run. Raises InputError for counts below 1 or above the settings' bounds."""
-    _check_counts(order, settings)
+    """The spec and inputs of a run. Raises InputError as ``check`` does."""
+    check(order, settings)
     if order.voter_model == order.model:
         order = replace(order, voter_model=None)
     warnings = list(order.remarks)
@@ -113,19 +115,10 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
 def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
     """The price that was given, else the one that is known; the cap's shares, from what the run is expected to take."""
     price, voters = order.price or known_price(order.model), order.voter_model
-    if order.max_usd is not None and price is None:
-        raise InputError(
-            f"--max-usd cannot be kept: nobody here knows the price of {order.model.model}. "
-            "Give it with --price IN/OUT, in dollars per million tokens."
-        )
     money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
     if voters:
         room = max(money.thinking_tokens, thinking_tokens(voters))
         money = replace(money, stage_prices={StageName.S4: known_price(voters)}, thinking_tokens=room)
-    if voters and order.max_usd is not None and not money.known:
-        raise InputError(
-            f"--max-usd cannot be kept: nobody here knows the price of {voters.model}. Choose another --voter-model."
-        )
     if not money.known or money.free:
         return money
     expected = estimate(replace(spec, money=money), inputs)
@@ -158,7 +151,8 @@ def _fingerprint(spec: RunSpec) -> str:
     return f"{answers_version()}-{digest(said, *told, length=12)}"
 
 
-def _check_counts(order: Order, settings: Settings) -> None:
+def check(order: Order, settings: Settings) -> None:
+    """Raises InputError for counts below 1 or above the settings' bounds, and for a cap that nobody can keep."""
     if not order.videos or not order.personas:
         raise InputError("A run needs at least one video and one persona.")
     bounds = {
@@ -183,6 +177,16 @@ def _check_counts(order: Order, settings: Settings) -> None:
     if order.max_usd is not None and not 0 < order.max_usd <= MOST_USD:
         raise InputError(
             f"--max-usd must be a number of dollars above 0, at most {MOST_USD:,.0f}, not {order.max_usd:g}."
+        )
+    if order.max_usd is not None and (order.price or known_price(order.model)) is None:
+        raise InputError(
+            f"--max-usd cannot be kept: nobody here knows the price of {order.model.model}. "
+            "Give it with --price IN/OUT, in dollars per million tokens."
+        )
+    voters = order.voter_model if order.voter_model != order.model else None
+    if order.max_usd is not None and voters and known_price(voters) is None:
+        raise InputError(
+            f"--max-usd cannot be kept: nobody here knows the price of {voters.model}. Choose another --voter-model."
         )
 
 

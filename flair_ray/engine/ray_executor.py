@@ -43,6 +43,8 @@ RESIDENTS = 2
 IDLE_WORKER_MS = 20_000
 """How long a local Ray keeps a worker that has nothing to do. By default a second, and every next stage of ten runs at
 once would start its processes anew: 0.7 s of CPU each."""
+NICENESS = 0
+"""Of a local Ray's workers. Serve's replicas are workers, too: those who carry runs out step back by themselves."""
 _END = object()
 
 Delivery = Delivered | Lost
@@ -199,7 +201,7 @@ def connect_ray(address: str | None, *, dashboard: bool = False) -> None:
     local: dict[str, Any] = {
         "include_dashboard": dashboard,
         "object_store_memory": 150 * 1024**2,
-        "_system_config": {"idle_worker_killing_time_threshold_ms": IDLE_WORKER_MS},
+        "_system_config": {"idle_worker_killing_time_threshold_ms": IDLE_WORKER_MS, "worker_niceness": NICENESS},
     }
     try:
         ray.init(

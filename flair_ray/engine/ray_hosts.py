@@ -13,6 +13,7 @@ from typing import Any
 
 from flair_ray.actors.run_host import RunHost
 from flair_ray.engine.naming import detached
+from flair_ray.engine.ray_worker import step_back
 
 HOSTS = 2
 """One is enough for hundreds of runs; with two, one may die and nobody waits for its restart."""
@@ -24,6 +25,7 @@ class RunHostActor:
     """A RunHost and its life."""
 
     async def __init__(self, build: BuildHost) -> None:  # type: ignore[misc]  # Ray awaits it
+        step_back()
         self._host = await build()
         self._life = asyncio.create_task(self._host.run())
 

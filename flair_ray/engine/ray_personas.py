@@ -22,6 +22,7 @@ from flair_ray.domain.ids import RunId, ScriptId
 from flair_ray.domain.personas import PersonaKey, PersonaState, persona_key
 from flair_ray.domain.work import Voter
 from flair_ray.engine.naming import Actor
+from flair_ray.engine.ray_worker import step_back
 from flair_ray.errors import ClusterUnavailable
 from flair_ray.ports import Panel
 from flair_ray.stores.personas import RedisPersonas
@@ -52,6 +53,7 @@ class PersonaPoolActor(PersonaPool):
     """A PersonaPool whose Redis client belongs to the actor's event loop."""
 
     async def __init__(self, personas: PersonasIn) -> None:  # type: ignore[misc]  # Ray awaits it
+        step_back()
         super().__init__(personas())
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache
 
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.engine.shard import OnDuty, Tools, run_shard
@@ -47,6 +49,7 @@ KEPT_TOOLS = 4
 
 def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Step]:
     """The body of a Ray streaming task: yields as items are recorded, at most one Fatal at the end."""
+    step_back()
     loop = _persistent_loop()
     deliveries = stream_shard(job, kit)
     step: asyncio.Future[Step] | None = None
@@ -102,10 +105,22 @@ async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Step, None
 class ShardHost:
     """A resident actor: shards too small to be worth a process of their own share this one."""
 
+    def __init__(self) -> None:
+        step_back()
+
     async def run(self, job: StageJob, kit: ToolKit) -> AsyncGenerator[Step, None]:
         async with aclosing(stream_shard(job, kit)) as deliveries:
             async for delivered in deliveries:
                 yield delivered
+
+
+@cache
+def step_back() -> None:
+    """This process takes the cores that whoever answers requests leaves.
+
+    Ten steps are a tenth of a share, and not the last place: leases are to be renewed however busy the cores are.
+    """
+    os.nice(10)
 
 
 def _persistent_loop() -> asyncio.AbstractEventLoop:

@@ -17,10 +17,10 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from flair_ray.domain.calls import CallTally, ChatRequest
 from flair_ray.domain.codec import encode
@@ -180,11 +180,15 @@ def claim_of(job: StageJob, item_id: ItemId, request: ChatRequest) -> Claim:
     make = partial(Claim, run_id=job.run_id, fingerprint=job.fingerprint, stage=job.stage, item_id=item_id)
     if not (job.share and stage.shareable):
         return make(f"{job.run_id}:{job.fingerprint}:{job.stage.value}:{item_id}", shared=False)
-    schema = json.dumps(request.answer.model_json_schema(), sort_keys=True)
     model = job.model
     words = (request.system, request.shared, request.varying)
-    key = digest(model.provider, model.model, model.base_url or "", schema, *words, length=32)
+    key = digest(model.provider, model.model, model.base_url or "", _schema(request.answer), *words, length=32)
     return make(f"{job.stage.value}:{key}", shared=True)
+
+
+@lru_cache(maxsize=16)  # it takes longer than all the rest of a claim
+def _schema(answer: type[BaseModel]) -> str:
+    return json.dumps(answer.model_json_schema(), sort_keys=True)
 
 
 def split(job: StageJob, shards: int) -> list[StageJob]:

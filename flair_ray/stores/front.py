@@ -39,6 +39,11 @@ class RedisFront:
             raise InputError("This Idempotency-Key was used for another body. Use a new one.")
         return RunId(first)
 
+    async def handed_in(self) -> int:
+        """Runs that the hosts are to drive and that, as far as they have seen, have not ended."""
+        async with translated():
+            return int(await self._redis.zcard(keys.hosted_runs()))
+
     async def put_videos(self, videos: tuple[Video, ...], prefix: str = "") -> str:
         """Keep these for their owner; returns the id under which they are found, equal for equal videos."""
         text = encode(videos)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -13,7 +15,9 @@ from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.tenants import new_token
 from flair_ray.errors import InputError
+from flair_ray.stores.front import RedisFront
 from flair_ray.stores.redis_store import RedisRunStore
+from serve_app import studio
 from serve_app.request_ids import number_log_records
 from serve_app.tenants import COOKIE, check_reach
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
@@ -160,6 +164,37 @@ async def test_no_log_and_no_answer_tells_a_secret(
         assert not [answer.text for answer in answers if secret in answer.text]
 
 
+async def test_so_many_runs_may_wait_and_no_more(
+    serve_api: Serve, settings: Settings, store: RedisRunStore, hosts: LocalHosts
+) -> None:
+    waiting = await RedisFront(store._redis, 600).handed_in()
+    async with serve_api(settings.model_copy(update={"max_waiting": waiting + 1})) as client:
+        first = await client.post("/api/pipeline/start", json=BODY)
+        refused = await client.post("/api/pipeline/start", json=BODY)
+        assert (first.status_code, refused.status_code) == (200, 429)
+        assert int(refused.headers["Retry-After"]) > 0
+        hosts.wake()
+        while (await client.post("/api/pipeline/start", json=BODY)).status_code == 429:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def test_a_host_that_does_not_answer_keeps_no_start_waiting(
+    serve_api: Serve, settings: Settings, hosts: LocalHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def busy() -> None:
+        asked.set()
+        await answers.wait()
+
+    monkeypatch.setattr(hosts, "nudge", busy)
+    monkeypatch.setattr(studio, "NUDGE_S", 600)
+    async with serve_api(settings) as client:
+        for _ in range(2):
+            assert (await client.post("/api/pipeline/start", json=BODY)).status_code == 200
+            await asked.wait()
+
+
 def test_others_may_give_their_log_records_an_id_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
     """As Serve does after every answer: a record that refuses it costs the next request its connection."""
     number_log_records()
@@ -167,3 +202,24 @@ def test_others_may_give_their_log_records_an_id_of_their_own(caplog: pytest.Log
         logging.getLogger("ray.serve").info("answered", extra={"request_id": "theirs"})
         logging.getLogger("serve_app").info("ours")
     assert [vars(record)["request_id"] for record in caplog.records] == ["theirs", "-"]
+
+
+@pytest.mark.filterwarnings("ignore:Using extra keyword arguments")  # Serve's own
+async def test_a_host_that_has_just_answered_is_not_asked_for_its_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    from serve_app import app
+
+    asked = []
+
+    class Nudge:
+        async def remote(self) -> None:
+            asked.append(now_s)
+
+    now_s = 100.0
+    monkeypatch.setattr(app, "monotonic", lambda: now_s)
+    hosts = app.RayRunHosts([SimpleNamespace(nudge=Nudge())])
+    await hosts.nudge()
+    await hosts.check()
+    assert asked == [100.0]
+    now_s += app.FRESH_S
+    await hosts.check()
+    assert asked == [100.0, 101.0]
