@@ -84,7 +84,7 @@ def cautions(
         yield Caution("noise", text, agreement.kendalls_w, agreement.w_by_chance)
     if unresolved:
         text = (
-            f"Which {top_n} are the best is not settled: {unresolved} scripts are among them with some panels "
-            "of such viewers and not with others."
+            f"Which {top_n} are the best is not settled: {unresolved} script{' is' if unresolved == 1 else 's are'} "
+            "among them with some panels of such viewers and not with others."
         )
         yield Caution("cut", text, float(unresolved), 0.0)
