@@ -59,6 +59,18 @@ def test_small_and_lonely_strata_are_drawn_too(strata: list[int]) -> None:
     assert ranks.shape == (200, 3)
     assert (np.sort(ranks, axis=1) == [1, 2, 3]).all()
     assert len(np.unique(ranks, axis=0)) > 1
+    agreed = drawn_ranks(np.tile([3.0, 5.0, 0.0], (len(strata), 1)), np.array(strata), seed=2, draws=200)
+    assert (agreed == [2, 1, 3]).all()
+    alone = np.array(strata) == strata[-1]
+    one_more = drawn_ranks(np.stack([alone * 5.0, np.zeros(len(strata))], axis=1), np.array(strata), 2, draws=200)
+    assert (one_more[:, 0] == 1).any(), "whoever is alone in a stratum is drawn as well"
+
+
+def test_small_strata_weigh_as_much_as_they_have_voters() -> None:
+    """Ten points from two voters against nine from forty: whoever is drawn, ten is more."""
+    strata = np.array([0] * 2 + [1] * 40)
+    points = np.stack([np.where(strata == 0, 5.0, 0.0), np.where(strata == 1, 9 / 40, 0.0)], axis=1)
+    assert (drawn_ranks(points, strata, seed=1, draws=100) == [1, 2]).all()
 
 
 def test_what_is_tied_is_not_resolved() -> None:

@@ -10,7 +10,7 @@ import pytest
 from experiments.voting import planted
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.evidence import Evidence
-from flair_ray.domain.ids import PersonaId
+from flair_ray.domain.ids import PersonaId, ScriptId
 from flair_ray.domain.voting.diagnostics import length_effect, position_effect
 from flair_ray.domain.voting.votes import votes
 from flair_ray.stages.s5_rank import rank
@@ -42,6 +42,25 @@ def test_without_it_the_slope_is_told_in_one_of_twenty() -> None:
         assert found is not None
         told.append(found.low * found.high > 0)
     assert 0.015 <= np.mean(told) <= 0.09
+
+
+def test_that_good_scripts_happen_to_stand_early_is_no_effect() -> None:
+    """Two orders, a rotation of each other: a script's mean place tells its quality, and nobody minds places."""
+    ids = [ScriptId(f"S{n:02d}") for n in range(20)]
+    orders = (tuple(ids), tuple(ids[10:] + ids[:10]))
+    rng = np.random.default_rng(1)
+    ballots = []
+    for voter in range(60):
+        likes = -(np.arange(20) % 10) + rng.normal(0, 2, 20)
+        top = tuple(ids[i] for i in np.argsort(-likes)[:5])
+        ballots.append(Ballot(PersonaId(f"p{voter:02d}"), top, orders[voter % 2], voter % 2))
+    found = position_effect(votes(ballots, ids))
+    assert found is not None
+    assert found.low < 0 < found.high
+    cast = votes(ballots, ids)
+    regressors = np.column_stack([cast.shown.ravel() / 19, np.tile(np.eye(20), (60, 1))])  # a level for each script
+    slope = np.linalg.lstsq(regressors, cast.points.ravel())[0][0]
+    assert found.slope == pytest.approx(slope, abs=1e-4)
 
 
 def test_one_order_for_all_tells_nothing_of_positions() -> None:
