@@ -9,6 +9,7 @@ disconnect cancels its request and everything that was begun inside it, so a req
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,6 +82,8 @@ class RayRunHosts:
 async def _open(settings: Settings, redis_url: str) -> AsyncIterator[Studio]:
     hosts = RayRunHosts(await asyncio.to_thread(start_hosts, settings, redis_url))
     async with open_front(settings, redis_url, hosts) as studio:
+        gc.collect()
+        gc.freeze()  # a full collection would go through all of Ray, and keep every viewer waiting meanwhile
         yield studio
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from time import monotonic
 
 from redis.asyncio import Redis
 
@@ -15,6 +17,7 @@ from flair_ray.stores.redis_store import translated
 
 START_TTL_S = 86_400
 PING_S = 2.0
+COUNT_S = 0.25
 
 
 class RedisFront:
@@ -23,6 +26,7 @@ class RedisFront:
     def __init__(self, redis: Redis, run_ttl_s: int) -> None:
         self._redis = redis
         self._run_ttl_s = run_ttl_s
+        self._handed_in, self._counted_s = 0, -math.inf
 
     async def claim_start(self, session_id: str, key: str, run_id: RunId, asked: str) -> RunId:
         """The id of the run that this key is for: ``run_id`` the first time, afterwards the first one again.
@@ -40,9 +44,15 @@ class RedisFront:
         return RunId(first)
 
     async def handed_in(self) -> int:
-        """Runs that the hosts are to drive and that, as far as they have seen, have not ended."""
+        """Runs that the hosts are to drive and that, as far as they have seen, have not ended; for whoever is about to
+        hand one in. Redis is asked now and then: it would cost every start a way there and back."""
+        if monotonic() - self._counted_s < COUNT_S:
+            self._handed_in += 1
+            return self._handed_in
         async with translated():
-            return int(await self._redis.zcard(keys.hosted_runs()))
+            self._handed_in = int(await self._redis.zcard(keys.hosted_runs()))
+        self._counted_s = monotonic()
+        return self._handed_in
 
     async def put_videos(self, videos: tuple[Video, ...], prefix: str = "") -> str:
         """Keep these for their owner; returns the id under which they are found, equal for equal videos."""
