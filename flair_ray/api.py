@@ -24,7 +24,7 @@ from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId, ScriptId, new_run_id
 from flair_ray.domain.insights import Insights
-from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.people import VOICE_CHARS, VOICES, CreatorProfile, Persona
 from flair_ray.domain.posts import Post
 from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.runs import Limits, RunSpec
@@ -101,7 +101,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
     if options.videos is not None and options.profile is None:
         remarks.append(f"No profile was given: writing for the sample {data.sample_profiles()[0].id!r}.")
     order = Order(
-        profile=_profile(options.profile),
+        profile=_profile(options, settings),
         videos=videos,
         remarks=tuple(remarks),
         personas=_personas(options.personas),
@@ -292,10 +292,14 @@ def _videos(given: str | Path | Sequence[Video] | None, settings: Settings) -> t
     return found.videos, found.remarks()
 
 
-def _profile(given: str | Path | CreatorProfile | None) -> CreatorProfile:
-    if given is None:
-        return data.sample_profiles()[0].profile
-    return given if isinstance(given, CreatorProfile) else read_profile(Path(given))
+def _profile(options: RunOptions, settings: Settings) -> CreatorProfile:
+    given = data.sample_profiles()[0].profile if options.profile is None else options.profile
+    profile = given if isinstance(given, CreatorProfile) else read_profile(Path(given))
+    if options.own_videos is None:
+        return profile
+    own, _ = _videos(options.own_videos, settings)
+    said = (video.transcript[:VOICE_CHARS] for video in own[:VOICES])
+    return replace(profile, own_transcripts=(*profile.own_transcripts, *said))
 
 
 def _personas(given: str | Path | Sequence[Persona] | None) -> tuple[Persona, ...]:

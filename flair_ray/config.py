@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     keep_days: int | None = Field(
         None, ge=1, description="After how many days DynamoDB may remove a record; unset: never."
     )
+    cloudwatch_namespace: str | None = Field(
+        None, min_length=1, description="Where a run host publishes what waits for workers; unset: nowhere."
+    )
     api_tokens: SecretStr = Field(
         SecretStr(""),
         description="Who may use the API: `NAME:SHA256` of each token, as `flair token NAME` prints them.",

@@ -16,6 +16,7 @@
     │   ├── CallTimeout .......... no answer before the call's deadline  [retryable]
     │   └── AnswerError .......... an answer came (and was paid for) but is of no use
     │       ├── InvalidAnswer .... not the schema, or breaks a rule of the stage [one re-ask]
+    │       │   └── Flawed ....... breaks a rule, but is used where the re-ask brings nothing better
     │       ├── Truncated ........ cut off at the output token limit     [one re-ask]
     │       └── Refused .......... the model declined
     ├── InfrastructureError ...... Redis, Ray or this machine (exit 4)
@@ -153,6 +154,15 @@ class InvalidAnswer(AnswerError):
     """The answer does not fit its schema or breaks a rule of its stage; the message is the reason."""
 
     reaskable = True
+
+
+class Flawed(InvalidAnswer):
+    """The answer breaks a rule that the model may mend; ``output`` is what it comes to, its faults noted."""
+
+    def __init__(self, message: str, output: object) -> None:
+        super().__init__(message)
+        self.args = (message, output)  # what pickle makes it of again
+        self.output = output
 
 
 class Truncated(AnswerError):

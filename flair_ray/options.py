@@ -25,6 +25,10 @@ class RunOptions:
     profile: Annotated[
         str | Path | CreatorProfile | None, "A creator profile (JSON). Default: the first sample profile."
     ] = None
+    own_videos: Annotated[
+        str | Path | Sequence[Video] | None,
+        "Videos of the creator's own, in the forms of --videos: what they said in the first five shows how they sound.",
+    ] = None
     personas: Annotated[
         str | Path | Sequence[Persona] | None,
         "A panel of your own (JSON or CSV). Default: 100 synthetic viewers to choose from.",

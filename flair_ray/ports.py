@@ -239,8 +239,8 @@ class MapStage(Protocol[S_contra, I_contra, O]):
         ...
 
     def parse(self, shared: S_contra, item: I_contra, answer: BaseModel) -> O:
-        """The output from a schema-valid answer. Raises InvalidAnswer where a rule is broken."""
-        ...
+        """The output from a schema-valid answer. Raises InvalidAnswer where a rule is broken, Flawed where the
+        answer will do if asking again brings none that is better."""
 
     def started(self, item: I_contra) -> EventDraft:
         """Appended once, when the item's first call is about to be made."""
@@ -369,13 +369,14 @@ class RunStore(Protocol):
 
     async def begin_stage(self, lease: Lease, stage: StageName, total: int) -> None:
         """Appends ``stage_started``; the second time changes nothing. Raises LeaseLost."""
-        ...
+
+    async def grow_stage(self, lease: Lease, stage: StageName, total: int) -> None:
+        """A stage under way has more items than it began with; the first time counts. Raises LeaseLost."""
 
     async def complete_stage(
         self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]
     ) -> tuple[ItemId, ...]:
         """Freezes which items later stages use, and returns them: the first freeze wins. Raises LeaseLost."""
-        ...
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]: ...
 

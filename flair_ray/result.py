@@ -245,7 +245,7 @@ class RunResult:
             "skipped": {name.value: dict(reasons) for name, reasons in self.skipped.items()},
             "scripts": [plain(script) for script in self.scripts],
             "library": plain(self.library) if self.library else None,
-            "creator_profile": plain(spec.profile),
+            "creator_profile": _profile(spec),
             "completed_at": self.completed_at.isoformat() if self.completed_at else None,
             "warnings": list(spec.warnings),
             "notices": list(self.disclosures),
@@ -334,6 +334,11 @@ def _receipt_line(stage: StageName, counts: StageCounts, spec: RunSpec) -> Recei
         unsure_usd=counts.unsure_usd,
         estimated_usd=money.estimate_usd.get(stage),
     )
+
+
+def _profile(spec: RunSpec) -> dict[str, Any]:
+    """What the creator said elsewhere is material of theirs, and no part of a result that they may pass on."""
+    return {name: value for name, value in plain(spec.profile).items() if name != "own_transcripts"}
 
 
 def _progress(counts: StageCounts) -> dict[str, Any]:

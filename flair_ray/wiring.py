@@ -35,10 +35,13 @@ from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.past import AllRuns
 from flair_ray.engine.ray_worker import ToolKit
+from flair_ray.engine.telling import Teller
 from flair_ray.errors import FlairError, InputError, MissingKey, StoreUnavailable
 from flair_ray.flow.clock import SystemClock
 from flair_ray.ports import Panel
 from flair_ray.providers.local import DEFAULT_MODEL, find_model
+from flair_ray.stores.backlog import RedisBacklog
+from flair_ray.stores.cloudwatch import CloudWatch
 from flair_ray.stores.dynamodb import DynamoRecords
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.local_files import LocalFiles
@@ -260,10 +263,10 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
 
 async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     """A host on the cluster, built in its actor. Accounts are those of the node it runs on."""
-    from flair_ray.engine.ray_executor import RayExecutor
+    from flair_ray.engine.ray_executor import RayExecutor, workers
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
     from flair_ray.engine.ray_videos import RayFilming
-    from flair_ray.workbench import worker_tools
+    from flair_ray.workbench import payer, worker_tools
 
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
@@ -273,7 +276,9 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     jobs = RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s)
     videos = VideoDesk(jobs, RayFilming(partial(video_studio, settings, redis_url)))
     keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
-    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos)
+    namespace = settings.cloudwatch_namespace
+    tell = Teller(RedisBacklog(redis, payer), CloudWatch(namespace), workers).tell if namespace else None
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos, tell=tell)
 
 
 def make_video_provider(name: str, progress: Progress | None = None) -> VideoProvider:

@@ -103,6 +103,11 @@ def account_id(model: ModelChoice, account: Account) -> str:
     return digest(model.provider, model.base_url or "", key, length=32)
 
 
+def payer(model: ModelChoice) -> str | None:
+    """The account of this environment that a model's calls are billed and limited by; None where nobody counts."""
+    return None if model.provider == OFFLINE else account_id(model, load_account(model.provider))
+
+
 def make_provider(model: ModelChoice, account: Account) -> Provider:
     """The adapter for one model. Imports its SDK here, so that nobody pays for one they do not use."""
     match model.provider:

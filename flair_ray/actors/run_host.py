@@ -11,8 +11,8 @@ another as soon as their leases end. Two hosts that reach for the same run are t
 A run that began under other prompts or answer schemas is left to a host of that version, as during a rollout there
 is one; when after a while none has come, it is failed with the reason, for every run must end.
 
-Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere. Video jobs are found
-by the same look as runs, and carried out by a ``VideoDesk``.
+Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere, and tells what waits
+for workers. Video jobs are found by the same look as runs, and carried out by a ``VideoDesk``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ CAPACITY = 100
 LOOK_S = 1.0
 KEEP_LOOK_S = 5.0
 """How often a host looks for ended runs to keep, when none of its own has ended."""
+TELL_LOOK_S = 5.0
+"""How often a host looks whether it is its turn to tell."""
 OUTDATED_S = 600.0
 """How long a run of another version waits for a host of its own."""
 
@@ -53,11 +55,13 @@ class RunHost:
         keep_ended: Callable[[], Awaitable[None]] = _keep_nothing,
         capacity: int = CAPACITY,
         videos: VideoDesk | None = None,
+        tell: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._driver = driver
         self._clock = clock
         self._keep_ended = keep_ended
+        self._tell = tell
         self._capacity = capacity
         self._videos = videos
         self._driving: dict[RunId, asyncio.Task[None]] = {}
@@ -76,7 +80,9 @@ class RunHost:
 
     async def run(self) -> None:
         """Adopt and drive until cancelled; then the runs stay open, for another host."""
-        keeping = asyncio.create_task(self._keep(), name="keeping")
+        beside = [asyncio.create_task(self._keep(), name="keeping")]
+        if self._tell:
+            beside.append(asyncio.create_task(self._telling(self._tell), name="telling"))
         try:
             while True:
                 self._news.clear()
@@ -86,7 +92,7 @@ class RunHost:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), LOOK_S)
         finally:
-            tasks = [keeping, *self._driving.values()]
+            tasks = [*beside, *self._driving.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -100,6 +106,11 @@ class RunHost:
             await self._keep_ended()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), KEEP_LOOK_S)
+
+    async def _telling(self, tell: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await tell()
+            await asyncio.sleep(TELL_LOOK_S)
 
     async def _adopt(self) -> None:
         free = self._capacity - len(self._driving)

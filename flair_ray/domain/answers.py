@@ -44,17 +44,26 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, json_schema_extra={"additionalProperties": False})
 
 
-class VideoAnalysis(Answer):
-    """S1: the mechanics of one video."""
+class LoopDraft(Answer):
+    """S1: one loop, in the video's own words."""
 
-    hook: Line = Field(description="The opening words, copied from the transcript, at most 25 words.")
+    opens: Line = Field(description="Where it opens: a phrase copied word for word from the transcript.")
+    closes: str = Field(max_length=300, description="Where it closes, word for word; empty if it stays open.")
+
+
+class VideoAnalysis(Answer):
+    """S1: the mechanics of one video, with quotes that the stage looks up in the transcript."""
+
+    hook: Line = Field(description="The opening words, copied word for word from the transcript, 25 words or fewer.")
     hook_type: Category[HookType]
     pacing: Category[Pacing]
     emotional_arc: Category[EmotionalArc]
     triggers: list[Category[Trigger]] = Field(min_length=1, max_length=5)
     structure: list[Line] = Field(min_length=2, max_length=8, description="The beats in order, a short phrase each.")
     pattern_interrupts: int = Field(ge=0, le=30)
+    loops: list[LoopDraft] = Field(max_length=4, description="Questions that the video raises and makes one wait for.")
     engagement_driver: Line = Field(description="The one thing that most makes people react.")
+    engagement_quote: Line = Field(description="The phrase that shows it, copied word for word from the transcript.")
 
 
 class ScriptDraft(Answer):
@@ -89,7 +98,8 @@ class PersonalizedDraft(Answer):
     body: Paragraph
     payoff: Paragraph
     shots: list[ShotDraft] = Field(min_length=2, max_length=12)
-    video_prompt: Paragraph = Field(description="One prompt for a text-to-video model.")
+    look: Line = Field(description="What is the same in every shot: subject, clothes, setting, light, lens.")
+    video_prompt: Paragraph = Field(description="One prompt for a text-to-video model, for the whole video.")
 
 
 SMALL_BALLOT = 4

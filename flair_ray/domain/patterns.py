@@ -67,6 +67,55 @@ class Trigger(StrEnum):
     SPECIFICITY = "specificity"
 
 
+class Emotion(StrEnum):
+    """What a viewer is to feel."""
+
+    CURIOSITY = "curiosity"
+    URGENCY = "urgency"
+    INDIGNATION = "indignation"
+    RECOGNITION = "recognition"
+    TRUST = "trust"
+    AMUSEMENT = "amusement"
+    HOPE = "hope"
+    RELIEF = "relief"
+    NOSTALGIA = "nostalgia"
+
+
+EMOTION_OF = {
+    Trigger.CURIOSITY: Emotion.CURIOSITY,
+    Trigger.SOCIAL_PROOF: Emotion.TRUST,
+    Trigger.FEAR_OF_MISSING_OUT: Emotion.URGENCY,
+    Trigger.CONTROVERSY: Emotion.INDIGNATION,
+    Trigger.RELATABILITY: Emotion.RECOGNITION,
+    Trigger.AUTHORITY: Emotion.TRUST,
+    Trigger.HUMOR: Emotion.AMUSEMENT,
+    Trigger.TRANSFORMATION: Emotion.HOPE,
+    Trigger.UTILITY: Emotion.RELIEF,
+    Trigger.NOSTALGIA: Emotion.NOSTALGIA,
+    Trigger.IDENTITY: Emotion.RECOGNITION,
+    Trigger.SPECIFICITY: Emotion.TRUST,
+}
+"""What a lever works on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Words that were said in a video: checked against its transcript (``domain/quotes.py``)."""
+
+    text: str
+    at: float
+    """Where they begin, as a share of the transcript: 0 is the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A question that is raised, and where it is answered."""
+
+    opens: Quote
+    closes: Quote | None
+    """None where it stays open, or where the quote for it was never said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """The mechanics of one video (output of S1)."""
@@ -77,7 +126,7 @@ class Pattern:
     emotional_arc: EmotionalArc
     triggers: tuple[Trigger, ...]
     hook: str
-    """The opening words, as spoken."""
+    """The opening words, as spoken: the model's where they are in the transcript, else the transcript's own."""
     structure: tuple[str, ...]
     """The beats in order, a short phrase each."""
     pattern_interrupts: int
@@ -85,14 +134,23 @@ class Pattern:
     engagement_driver: str
     """The one thing that most makes people react."""
     words_per_second: float | None = None
+    engagement_quote: Quote | None = None
+    """The words that show the driver at work."""
+    loops: tuple[Loop, ...] = ()
+    quotes: int = 0
+    """Quotes that the model gave."""
+    quotes_dropped: int = 0
+    """Those of them that are not in the transcript: left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A video that shows a pattern well, with its opening words."""
+    """A video that shows a pattern well, in its own words."""
 
     video_id: VideoId
     hook: str
+    quote: str = ""
+    """The words that show what makes people react; empty where none were found in the transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +174,14 @@ class PatternEntry:
     """Beat sequences of its exemplars, at most three."""
     exemplars: tuple[Exemplar, ...]
     """At most three."""
+    rated: int = 0
+    """In how many of its videos the views and interactions are known: what ``lift`` rests on."""
+    lift_per_follower: float | None = None
+    """The same as ``lift``, for interactions per follower of the author."""
+    loop_opens: float | None = None
+    """Where its videos typically open a loop, as a share of the transcript; None where none does."""
+    loop_closes: float | None = None
+    """Where they typically close it."""
 
     @property
     def label(self) -> str:
@@ -130,6 +196,19 @@ def hook_of(label: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """Two mechanics that meet in more videos than chance would have it."""
+
+    first: str
+    second: str
+    """As in "question hook", "curiosity gap", "humor"."""
+    support: int
+    """In how many videos both are."""
+    times_chance: float
+    """That count over the one expected if the two had nothing to do with one another, shrunk toward 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class PatternLibrary:
     """What a collection of videos has in common (output of S2). Association, never cause."""
 
@@ -139,3 +218,10 @@ class PatternLibrary:
     median_engagement: float | None
     """Median interactions per view over videos that have numbers; None when none has."""
     median_words_per_second: float | None
+    median_per_follower: float | None = None
+    """Median interactions per follower, likewise."""
+    together: tuple[Together, ...] = ()
+    """At most eight, the strongest first."""
+    quotes: int = 0
+    quotes_dropped: int = 0
+    """Of the quotes that a model gave, those that no transcript has."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from flair_ray.domain.ids import PersonaId
 
+VOICES, VOICE_CHARS = 5, 1_200
+"""Transcripts of the creator that a model is shown, and characters of each: about a minute of speech."""
+
 
 @dataclass(frozen=True, slots=True)
 class CreatorProfile:
@@ -20,6 +23,8 @@ class CreatorProfile:
     content_themes: tuple[str, ...] = ()
     example_hooks: tuple[str, ...] = ()
     recent_topics: tuple[str, ...] = ()
+    own_transcripts: tuple[str, ...] = ()
+    """What they said in videos of their own: how they sound, where it is to be heard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flair_ray.domain.ids import ScriptId
-from flair_ray.domain.patterns import PatternEntry
+from flair_ray.domain.patterns import Emotion, PatternEntry
 
 MIN_SECONDS, MAX_SECONDS = 15.0, 45.0
 """A script's length. Below 15 s there is no room for a turn; past 45 s completion falls off."""
@@ -20,6 +20,10 @@ class ScriptSlot:
     theme: str
     angle: str
     """How to come at the theme, e.g. "a mistake everyone makes"."""
+    emotion: Emotion = Emotion.CURIOSITY
+    """What it should leave a viewer with."""
+    unlike: str = ""
+    """The opening of a draft that was too close to another text; empty for a first draft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,10 @@ class CandidateScript:
     """Seconds."""
     structural_notes: str
     """Where the pattern interrupt sits and why the structure should hold attention."""
+    theme: str = ""
+    angle: str = ""
+    emotion: str = ""
+    """These three: what it was to be about, how to come at it, and what to leave a viewer with."""
 
     @property
     def text(self) -> str:
@@ -52,6 +60,8 @@ class Shot:
     visual: str
     """What the camera sees."""
     on_screen_text: str
+    video_prompt: str = ""
+    """A prompt for this shot alone; with those of the others it gives clips that fit together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class FinalScript:
     body: str
     payoff: str
     video_prompt: str
-    """One prompt for a text-to-video model."""
+    """One prompt for a text-to-video model, for the whole video."""
     shots: tuple[Shot, ...]
     rank: int
     vote_score: float

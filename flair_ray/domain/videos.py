@@ -24,10 +24,15 @@ class Engagement:
 
     def rate(self) -> float | None:
         """Interactions per view, or None without a positive view count or any interaction count."""
+        return self._interactions_per(self.views)
+
+    def per_follower(self) -> float | None:
+        """Interactions per follower of the author, or None likewise."""
+        return self._interactions_per(self.followers)
+
+    def _interactions_per(self, people: int | None) -> float | None:
         counted = [n for n in (self.likes, self.comments, self.shares, self.saves) if n is not None]
-        if not self.views or not counted:
-            return None
-        return sum(counted) / self.views
+        return sum(counted) / people if people and counted else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """One item of a map stage: from its question to an outcome, whatever the provider does meanwhile.
 
     ask ──▶ answer ──▶ valid? ──yes──▶ Done
-     ▲         │          └──no──▶ one re-ask that shows the model its error, then Skipped
+     ▲         │          └──no──▶ one re-ask that shows the model its error, then Skipped, or Done with
+     │         │                   the last answer that was only flawed
      └─ wait ◀─┴─ retryable failure: full jitter, Retry-After honoured, within the item's time
 
 Every call that came to an end is counted, and its tokens when the provider told them, whether it helped or not;
@@ -35,6 +36,7 @@ from flair_ray.errors import (
     BudgetSpent,
     CallTimeout,
     FlairError,
+    Flawed,
     InvalidAnswer,
     ProviderError,
     RateLimited,
@@ -90,6 +92,8 @@ class _Course:
     """Calls that are to be made again: what the waits grow with."""
     attempts: int = 0
     """Those of them that were no 429."""
+    flawed: tuple[Any, str] | None = None
+    """The last output that would do, and the model's words for it."""
     stopped: bool = False
     """Cancelled when an answer was there already: it is taken, and nothing more is asked."""
 
@@ -135,18 +139,18 @@ class Asker:
                 completion = await self._first_answer(replace(request, reask=course.reask), course, on_start)
                 output = stage.parse(shared, item, _checked(request.answer, completion))
                 course.tally += CallTally(calls=1, usage=completion.usage)
-                return Verdict(Done(encode(output, stage.output)), output, course.tally, completion.text)
+                return _done(stage, output, completion.text, course)
             except AnswerError as err:
                 if not _may_ask_again(err, completion, course):
-                    return _given_up(err, course)
+                    return _given_up(err, course, stage)
             except BudgetSpent as err:
-                return _given_up(err, course)
+                return _given_up(err, course, stage)
             except ProviderError as err:
                 if err.fatal:
                     raise
                 wait_s = self._wait_s(err, course)
                 if wait_s is None:
-                    return _given_up(err, course)
+                    return _given_up(err, course, stage)
                 await self._clock.sleep(wait_s)
         raise asyncio.CancelledError
 
@@ -276,10 +280,14 @@ def _tally_of(err: BaseException | None) -> CallTally:
 
 def _may_ask_again(err: AnswerError, completion: Completion | None, course: _Course) -> bool:
     """Whether the model gets to see what was wrong: once, and only where that can help."""
-    course.tally += CallTally(calls=1, failed=1, usage=completion.usage if completion else Usage())
-    if not err.reaskable or course.reask or course.left_s <= 0:
+    text, usage = (completion.text, completion.usage) if completion else ("", Usage())
+    if isinstance(err, Flawed):
+        course.flawed = err.output, text
+    asks = err.reaskable and not course.reask and course.left_s > 0
+    course.tally += CallTally(calls=1, failed=int(asks or not isinstance(err, Flawed)), usage=usage)
+    if not asks:
         return False
-    said = completion.text.encode(errors="replace").decode() if completion else ""  # half an emoji cannot be sent back
+    said = text.encode(errors="replace").decode()  # half an emoji cannot be sent back
     course.reask = Reask(said, str(err))
     course.tally += CallTally(reasks=1)
     return True
@@ -301,5 +309,11 @@ def _in_words(err: ValidationError) -> str:
     return ("The answer does not fit the schema: " + "; ".join(problems))[:REASON_LENGTH]
 
 
-def _given_up(err: FlairError, course: _Course) -> Verdict:
+def _done(stage: MapStage[Any, Any, Any], output: Any, text: str, course: _Course) -> Verdict:
+    return Verdict(Done(encode(output, stage.output)), output, course.tally, text)
+
+
+def _given_up(err: FlairError, course: _Course, stage: MapStage[Any, Any, Any]) -> Verdict:
+    if course.flawed:
+        return _done(stage, *course.flawed, course)
     return Verdict(Skipped(str(err)[:REASON_LENGTH].replace("\n", " "), err.exit_code), None, course.tally)

@@ -30,8 +30,8 @@ from flair_ray.domain.ids import ItemId, RunId
 from flair_ray.domain.personas import Seat, persona_key
 from flair_ray.domain.runs import RunSnapshot, RunStatus
 from flair_ray.domain.work import Done, Skipped, Voter, Work
-from flair_ray.engine.loading import Outcomes, keep_outputs, load_state
-from flair_ray.engine.plan import PLAN, MapStep, Step
+from flair_ray.engine.loading import Outcomes, best_of, keep_outputs, load_state, outputs_of
+from flair_ray.engine.plan import PLAN, MapStep, Redraw, Step
 from flair_ray.engine.round import Round, needed
 from flair_ray.engine.state import RunState
 from flair_ray.errors import (
@@ -202,12 +202,41 @@ class Driver:
         )
         need = needed(len(work.items), self._settings.quorum if step.quorum else 1.0)
         outcomes = await self._fill(job, need, late, retry_skipped=retry_skipped)
-        self._check_failures(step, outcomes)
-        used = [item_id for item_id, _ in work.items if isinstance(outcomes.get(item_id), Done)]
+        if step.redraw:
+            outcomes, used = await self._redrawn(step, step.redraw, state, work, job, lease, late, outcomes)
+        else:
+            used = [item_id for item_id, _ in work.items if isinstance(outcomes.get(item_id), Done)]
+        self._check_failures(step, outcomes, len(work.items))
         keep_outputs(state, step, work, outcomes, used)
         frozen = await self._complete(step, state, lease, used)
         if list(frozen) != used:  # an earlier driver froze this stage: what it decided stands
             keep_outputs(state, step, work, outcomes, frozen)
+
+    async def _redrawn(
+        self,
+        step: MapStep,
+        redraw: Redraw,
+        state: RunState,
+        work: Work[Any, Any],
+        job: StageJob,
+        lease: Lease,
+        late: AsyncExitStack,
+        outcomes: Outcomes,
+    ) -> tuple[Outcomes, list[ItemId]]:
+        """The outcomes, with those of further items in place of what failed or has a fault; and the items to use."""
+        outputs = outputs_of(step, work, outcomes)
+        flawed = redraw.faults(state, outputs)
+        bad = [i for i, _ in work.items if i in flawed or _failed(outcomes.get(i))]
+        more = redraw.again(work.items, outputs, bad)
+        if more:
+            total = len(work.items) + len(more)
+            await self._store.grow_stage(lease, step.name, total)
+            need = len(outputs.keys() | dict(more).keys())
+            job = replace(job, items=more, total=total, hedges=0)
+            outcomes = await self._fill(job, need, late, retry_skipped=False)
+            outputs = outputs_of(step, work, outcomes)
+            flawed = redraw.faults(state, outputs)
+        return outcomes, best_of(outputs, flawed, len(work.items))
 
     async def _seated(self, run_id: RunId, work: Work[Any, Voter]) -> tuple[tuple[ItemId, Seat], ...]:
         """The voters take their seats in the persona pool; only their names travel to the workers."""
@@ -244,11 +273,13 @@ class Driver:
         if lost.owner:
             await self._store.revoke(lost.owner)
 
-    def _check_failures(self, step: MapStep, outcomes: Outcomes) -> None:
-        skipped = [o for o in outcomes.values() if isinstance(o, Skipped) and o.exit_code != BudgetSpent.exit_code]
-        if step.stand_in or not skipped:
+    def _check_failures(self, step: MapStep, outcomes: Outcomes, asked: int) -> None:
+        """Raises StageFailed where too many items failed; what was replaced is no failure."""
+        skipped = [o for o in outcomes.values() if isinstance(o, Skipped) and _failed(o)]
+        lacking = min(len(skipped), asked - sum(isinstance(o, Done) for o in outcomes.values()))
+        if step.stand_in or lacking <= 0:
             return
-        if len(skipped) == len(outcomes) or len(skipped) > self._settings.stage_failure_share * len(outcomes):
+        if len(skipped) == len(outcomes) or lacking > self._settings.stage_failure_share * len(outcomes):
             reason, _ = Counter(o.reason for o in skipped).most_common(1)[0]
             code, _ = Counter(o.exit_code for o in skipped).most_common(1)[0]
             raise StageFailed(
@@ -275,6 +306,10 @@ def _recovered(before: RunSnapshot) -> EventDraft:
     kept: dict[str, Json] = {s.value: c.completed for s, c in before.stages.items() if c.total}
     left: dict[str, Json] = {s.value: c.total - c.completed for s, c in before.stages.items() if c.total}
     return EventDraft(EventName.PIPELINE_RECOVERED, {"run_id": before.run_id, "kept": kept, "left": left})
+
+
+def _failed(outcome: Done | Skipped | None) -> bool:
+    return isinstance(outcome, Skipped) and outcome.exit_code != BudgetSpent.exit_code
 
 
 def _is_open(outcome: Done | Skipped | None, *, retry_skipped: bool) -> bool:

@@ -36,7 +36,7 @@ from flair_ray.engine.plan import MAP_STAGES
 from flair_ray.providers.prices import thinking_tokens
 from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote
 
-ANSWER_TOKENS = {StageName.S1: 250, StageName.S3: 400, StageName.S4: 80, StageName.S6: 750}
+ANSWER_TOKENS = {StageName.S1: 340, StageName.S3: 400, StageName.S4: 80, StageName.S6: 800}
 """Of a typical answer, as JSON."""
 THINKING_SHARE = 1 / 8
 """Of the room for reasoning that a call uses at low effort."""

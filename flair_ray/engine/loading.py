@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from flair_ray.domain.codec import decode
@@ -61,20 +62,42 @@ def _check_kept(run_id: RunId, step: MapStep, outcomes: Outcomes, used: Sequence
 def keep_outputs(
     state: RunState, step: MapStep, work: Work[Any, Any], outcomes: Outcomes, used: Sequence[ItemId]
 ) -> None:
-    """Put a map stage's outputs into the state, in item order; note what was skipped and why."""
+    """Put a map stage's outputs into the state, in item order; note what was skipped and why.
+
+    Of a stage that was drawn again, outputs that had a fault and were replaced count as skipped.
+    """
     chosen = set(used)
-    done = {i: o for i, o in outcomes.items() if isinstance(o, Done)}
-    state.skipped[step.name] = {i: o.reason for i, o in outcomes.items() if isinstance(o, Skipped)}
-    state.missing[step.name] = len(work.items) - len(chosen) - len(state.skipped[step.name])
+    done = outputs_of(step, work, outcomes)
+    skipped = {i: o.reason for i, o in outcomes.items() if isinstance(o, Skipped)}
+    grown = len(outcomes.keys() - dict(work.items).keys())
+    if step.redraw and grown:
+        flawed = step.redraw.faults(state, done)
+        skipped |= {i: reason for i, reason in flawed.items() if i not in chosen}
+        state.flawed[step.name] = {i: reason for i, reason in flawed.items() if i in chosen}
+    state.skipped[step.name] = skipped
+    state.missing[step.name] = len(work.items) + grown - len(chosen) - len(skipped)
     state.refused[step.name] = sum(
         isinstance(o, Skipped) and o.exit_code == BudgetSpent.exit_code for o in outcomes.values()
     )
-    outputs: list[object] = []
-    late: list[object] = []
-    for item_id, item in work.items:
-        if item_id in done:
-            (outputs if item_id in chosen else late).append(decode(step.stage.output, done[item_id].value))
-        elif step.stand_in:
-            outputs.append(step.stand_in(item, state.skipped[step.name].get(item_id, "not done")))
-    state.outputs[step.name] = tuple(outputs)
-    state.late[step.name] = tuple(late)
+    if step.stand_in:
+        stands_in = partial(step.stand_in, work.shared)
+        state.outputs[step.name] = tuple(
+            done[i] if i in done and i in chosen else stands_in(item, skipped.get(i, "not done"))
+            for i, item in work.items
+        )
+    else:
+        state.outputs[step.name] = tuple(output for i, output in done.items() if i in chosen)
+    state.late[step.name] = tuple(output for i, output in done.items() if i not in chosen and i not in skipped)
+
+
+def outputs_of(step: MapStep, work: Work[Any, Any], outcomes: Outcomes) -> dict[ItemId, Any]:
+    """What there is of a stage, in item order, further items that replace others last."""
+    further = sorted(outcomes.keys() - dict(work.items).keys(), key=lambda i: (len(i), i))
+    done = ((i, outcomes.get(i)) for i in (*dict(work.items), *further))
+    return {i: decode(step.stage.output, o.value) for i, o in done if isinstance(o, Done)}
+
+
+def best_of(outputs: Mapping[ItemId, Any], flawed: Mapping[ItemId, str], most: int) -> list[ItemId]:
+    """The items to use, ``most`` of them where there are as many: those with a fault last, and in item order."""
+    used = set(sorted(outputs, key=lambda i: i in flawed)[:most])
+    return [i for i in outputs if i in used]

@@ -8,12 +8,12 @@ driver. The driver knows nothing of any stage but what stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flair_ray.domain.events import EventDraft, EventName
-from flair_ray.domain.ids import ScriptId, StageName
+from flair_ray.domain.events import EventDraft, EventName, Json
+from flair_ray.domain.ids import ItemId, ScriptId, StageName
 from flair_ray.domain.personas import PersonaKey, ballots_by_key
 from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.work import Work
@@ -22,11 +22,22 @@ from flair_ray.ports import MapStage
 from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote, s5_rank, s6_personalize
 
 Tells = Callable[[RunState], EventDraft | None]
+Outputs = Mapping[ItemId, Any]
 Votes = Mapping[PersonaKey, tuple[ScriptId, ...]]
 
 
 def _nothing(_: RunState) -> None:
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Redraw:
+    """How a stage replaces what went wrong with some of its items: once, by further items."""
+
+    faults: Callable[[RunState, Outputs], Mapping[ItemId, str]]
+    """Outputs that had better not be used, each with the reason."""
+    again: Callable[[Sequence[tuple[ItemId, Any]], Outputs, Sequence[ItemId]], tuple[tuple[ItemId, Any], ...]]
+    """The further items, from all items, their outputs, and the ids of those that failed or have a fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +51,10 @@ class MapStep:
     """Whether the stage may move on without its stragglers."""
     votes: Callable[[RunState], Votes] | None = None
     """Where its items are voters, whose states the persona pool holds: what it is to remember of them."""
-    stand_in: Callable[[Any, str], object] | None = None
-    """What takes the place of an item's output when it is skipped, from the item and the reason. Without
-    one the item is left out, and too many left out fail the stage."""
+    stand_in: Callable[[Any, Any, str], object] | None = None
+    """What takes the place of an item's output when it is skipped, from what is shared, the item and the reason.
+    Without one the item is left out, and too many left out fail the stage."""
+    redraw: Redraw | None = None
 
     @property
     def name(self) -> StageName:
@@ -67,13 +79,16 @@ def _library_told(run: RunState) -> EventDraft:
         {
             "pattern_count": len(run.library.entries),
             "patterns": [{"label": e.label, "support": e.support, "lift": e.lift} for e in run.library.entries],
+            "quotes": run.library.quotes,
+            "quotes_dropped": run.library.quotes_dropped,
         },
     )
 
 
 def _scripts_told(run: RunState) -> EventDraft:
     ids = [s.script_id for s in run.scripts]
-    return EventDraft(EventName.S3_COMPLETE, {"script_count": len(ids), "script_ids": list(ids)})
+    left_out: dict[str, Json] = {str(i): reason for i, reason in run.skipped[StageName.S3].items()}
+    return EventDraft(EventName.S3_COMPLETE, {"script_count": len(ids), "script_ids": list(ids), "left_out": left_out})
 
 
 def _ranking_told(run: RunState) -> EventDraft:
@@ -97,6 +112,7 @@ PLAN: tuple[Step, ...] = (
             run.library, run.spec.profile, run.spec.num_scripts, run.spec.seed, run.spec.feedback.s3
         ),
         tells=_scripts_told,
+        redraw=Redraw(lambda run, scripts: s3_generate.faults(scripts, run.videos), s3_generate.again),
     ),
     MapStep(
         s4_vote.Vote(),

@@ -244,6 +244,11 @@ def alive_nodes() -> int:
     return sum(1 for node in ray.nodes() if node["Alive"])
 
 
+def workers() -> int:
+    """Nodes of the connected cluster that take work."""
+    return sum(1 for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU"))
+
+
 def end_residents() -> list[str]:
     """Kill the detached actors of our namespace; returns the names of those that were there."""
     found = [a["name"] for a in ray.util.list_named_actors(all_namespaces=True) if a["namespace"] == NAMESPACE]

@@ -70,6 +70,8 @@ def _notices(state: RunState, cost: Cost) -> tuple[str, ...]:
     if state.out_of_budget:
         left = ", ".join(f"{count} of {stage.value}" for stage, count in state.refused.items() if count)
         notices.append(f"The cap of {dollars(state.spec.money.max_usd)} was reached; not done: {left}.")
+    for flawed in state.flawed.values():
+        notices += [f"Script {item_id} stays, as no better one came: {reason}" for item_id, reason in flawed.items()]
     if cost.unsure_usd:
         notices.append(f"Up to {dollars(cost.unsure_usd)} more may be billed, for calls that brought no answer.")
     return tuple(notices)

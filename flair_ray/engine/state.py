@@ -33,6 +33,8 @@ class RunState:
     """Per map stage, how many items were neither used nor given up when it moved on: its stragglers."""
     late: dict[StageName, tuple[object, ...]] = field(default_factory=dict)
     """What stragglers brought after their stage had moved on: kept, shown, and used for nothing."""
+    flawed: dict[StageName, Mapping[ItemId, str]] = field(default_factory=dict)
+    """Outputs that are used though they have a fault: no better one came."""
     refused: dict[StageName, int] = field(default_factory=dict)
     """Per map stage, how many items the run's cap left no room for."""
 

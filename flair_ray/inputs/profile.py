@@ -27,6 +27,7 @@ class ProfileBody(BaseModel):
     content_themes: OptionalTexts = []
     example_hooks: OptionalTexts = []
     recent_topics: OptionalTexts = []
+    own_transcripts: OptionalTexts = []
 
     def to_domain(self) -> CreatorProfile:
         """The same facts inside the library."""

@@ -248,9 +248,9 @@ def stage_lines(result: RunResult) -> list[StageLine]:
         StageLine(
             title=STAGES[name][0],
             what=STAGES[name][1],
-            used=counts.completed - counts.skipped,
+            used=counts.completed - max(counts.skipped, len(result.skipped.get(name, {}))),
             total=counts.total,
-            skipped=counts.skipped,
+            skipped=max(counts.skipped, len(result.skipped.get(name, {}))),
             elapsed_s=counts.elapsed_s,
             share=round(100 * (counts.elapsed_s or 0.0) / slowest, 2),
             calls=counts.tally.calls,

@@ -40,9 +40,9 @@ def ranking_csv(result: RunResult) -> str:
 
 def shots_csv(shots: Iterable[Shot]) -> str:
     """A shot list, in order."""
-    names = ["shot", "start_s", "end_s", "visual", "on_screen_text"]
-    rows = ([n, s.start_s, s.end_s, s.visual, s.on_screen_text] for n, s in enumerate(shots, start=1))
-    return _csv(names, rows)
+    names = ["start_s", "end_s", "visual", "on_screen_text", "video_prompt"]
+    rows = ([n, *(getattr(shot, name) for name in names)] for n, shot in enumerate(shots, start=1))
+    return _csv(["shot", *names], rows)
 
 
 def _csv(names: list[str], rows: Iterable[list[object]]) -> str:

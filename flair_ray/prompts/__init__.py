@@ -18,6 +18,8 @@ from flair_ray.domain.ids import digest
 
 PARTS = ("system", "shared", "varying")
 NAMES = ("s1", "s3", "s4", "s6")
+AGAIN = "s3_again"
+"""What is added to S3's varying part for a script that replaces one too close to another text."""
 FEEDBACK_NAMES = ("s3_feedback", "s4_feedback")
 """What is added to a shared part once results of earlier runs are known. The text, filled in, is part of a run's spec
 and of its fingerprint."""
@@ -45,7 +47,7 @@ def prompt(name: str) -> Prompt:
 
 @cache
 def feedback_prompt(name: str) -> str:
-    """One of FEEDBACK_NAMES, not yet filled in."""
+    """One of FEEDBACK_NAMES, or AGAIN, not yet filled in."""
     return _text(name).strip()
 
 
@@ -72,7 +74,7 @@ def _split(text: str) -> Prompt:
 @cache
 def prompts_version() -> str:
     """Of all prompts together: part of a run's fingerprint."""
-    return digest(*(prompt(name).version for name in NAMES))
+    return digest(*(prompt(name).version for name in NAMES), feedback_prompt(AGAIN))
 
 
 def fence(tag: str, text: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.people import VOICE_CHARS, VOICES, CreatorProfile, Persona
 from flair_ray.domain.scripts import CandidateScript
-from flair_ray.prompts import fence
+from flair_ray.prompts import fence, joined
 
 
 def creator_brief(profile: CreatorProfile) -> str:
@@ -21,6 +21,12 @@ def creator_brief(profile: CreatorProfile) -> str:
         ("Recent topics, do not repeat", ", ".join(profile.recent_topics)),
     )
     return fence("creator", "\n".join(f"{name}: {text}" for name, text in fields if text))
+
+
+def voice_brief(profile: CreatorProfile) -> str:
+    """How the creator talks, in their own words; empty where nothing of it is known."""
+    heard = (fence("said", " ".join(text.split())[:VOICE_CHARS]) for text in profile.own_transcripts[:VOICES])
+    return joined("What the creator has said in earlier videos:", *heard) if profile.own_transcripts else ""
 
 
 def script_brief(script: CandidateScript, label: str = "script") -> str:

@@ -14,7 +14,7 @@ ROOT = "flair"
 
 def run(run_id: RunId) -> str:
     """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, holder, cancel,
-    and per stage begun:<S>, total:<S>, ended:<S>, frozen:<S> (JSON ids)."""
+    and per stage begun:<S>, total:<S>, grown:<S>, ended:<S>, frozen:<S> (JSON ids)."""
     return f"{ROOT}:run:{run_id}"
 
 
@@ -132,9 +132,14 @@ def permits(account: str) -> str:
 
 
 def books(account: str) -> str:
-    """Hash of one account: declared and learned limits, token buckets, and per permit
-    p:<id> tokens:granted_ms:place."""
+    """Hash of one account: declared and learned limits, token buckets, when somebody last had to wait (short, ms), and
+    per permit p:<id> tokens:granted_ms:place."""
     return f"{ROOT}:account:{account}:books"
+
+
+def backlog_turn() -> str:
+    """String: this minute's backlog is measured. Lives a minute."""
+    return f"{ROOT}:backlog"
 
 
 def feed_waker(reader: str) -> str:

@@ -1,15 +1,16 @@
 """Runs and posts for good, in one SQLite file of the data directory.
 
-A call is one transaction of a connection of its own: several processes may write at once, and a crash leaves nothing
-half written. ``posted_at_ms`` stands in a column, because a post that is reported again keeps its first one.
+A call is one transaction: several processes may write at once, and a crash leaves nothing half written. The connection
+stays open, because opening one takes longer than what is asked of it. ``posted_at_ms`` stands in a column, because a
+post that is reported again keeps its first one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -48,6 +49,8 @@ class LocalRecords:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
 
     async def keep_run(self, record: RunRecord) -> None:
         ends = (record.created_at_ms, record.finished_at_ms)
@@ -79,7 +82,8 @@ class LocalRecords:
         await self._do()
 
     async def close(self) -> None:
-        pass  # no connection outlives its call
+        with self._lock:
+            self._forget()
 
     async def _posts(self, condition: str, value: str | None) -> list[Post]:
         query = f"SELECT body, posted_at_ms FROM posts WHERE {condition} ORDER BY posted_at_ms, post_url"  # noqa: S608  # ours
@@ -93,13 +97,24 @@ class LocalRecords:
         """All of them or none; the rows of the last one."""
         rows: list[Row] = []
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._file, timeout=BUSY_S)) as db, db:
-                db.executescript(TABLES)
+            with self._lock, self._opened() as db:
                 for query, values in statements:
                     rows = db.execute(query, values).fetchall()
         except (sqlite3.Error, OSError) as err:
+            self._forget()
             raise ArchiveUnavailable(
                 f"{self._file} cannot be used ({err}). Make room or mend its rights, or set FLAIR_DYNAMODB_TABLE."
             ) from err
         return rows
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self._file, timeout=BUSY_S, check_same_thread=False)
+            self._db.executescript(TABLES)
+        return self._db
+
+    def _forget(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None

@@ -242,15 +242,14 @@ class RedisRunStore:
             drafts=[EventDraft(EventName.STAGE_STARTED, {"stage": stage.value, "total_items": total})],
         )
 
+    async def grow_stage(self, lease: Lease, stage: StageName, total: int) -> None:
+        await self._transition(lease, (f"grown:{stage.value}", str(total)), {f"total:{stage.value}": str(total)}, [])
+
     async def complete_stage(
         self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]
     ) -> tuple[ItemId, ...]:
-        stored = await self._transition(
-            lease,
-            once=(f"frozen:{stage.value}", to_json(list(used)).decode()),
-            pairs={f"ended:{stage.value}": "@now"},
-            drafts=drafts,
-        )
+        freeze = (f"frozen:{stage.value}", to_json(list(used)).decode())
+        stored = await self._transition(lease, freeze, {f"ended:{stage.value}": "@now"}, drafts)
         return tuple(from_json(stored))
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]:

@@ -28,11 +28,15 @@ SENTENCE_LENGTH = 100
 """A string that may be this long gets a whole sentence, a shorter one a few words."""
 SOURCE_LENGTH = 1_000
 """Characters at the end of the prompt that words are drawn from: what varies comes last."""
+COPIED = "word for word"
+"""In a string's description: it gets a few words of the question as they stand there."""
 MAX_DEPTH, MAX_NODES, MAX_STRING = 60, 20_000, 100_000
 OPTIONAL_DEPTH = 6
 """Below this depth optional properties, nulls and items are left out, so that a recursive schema ends."""
 
 _WORD = re.compile(r"[^\W\d_][^\W\d_']{0,14}")
+_AVOIDED = re.compile(r"^(?:Topics to avoid|Catchphrases): .*$", re.MULTILINE)
+"""Lines of the question that no model would take words from at random."""
 _SPARE_WORDS = ["one", "small", "change", "made", "the", "whole", "morning", "easier", "and", "then", "nobody", "asked"]
 """Added to a question of fewer words, so that short questions have different answers too."""
 _TOLD = re.compile(r"(at least|at most|more than|less than) (\d+(?:\.\d+)?)( items| characters)?", re.IGNORECASE)
@@ -65,7 +69,8 @@ class _Writer:
     def __init__(self, root: object, question: str, rng: random.Random) -> None:
         self._root = root
         self._rng = rng
-        words: list[str] = _WORD.findall(question[-SOURCE_LENGTH:].lower())
+        source = _AVOIDED.sub("", question[-3 * SOURCE_LENGTH :])[-SOURCE_LENGTH:]
+        words: list[str] = _WORD.findall(source.lower())
         self._words = words if len(words) > len(_SPARE_WORDS) else words + _SPARE_WORDS
         self._nodes = 0
         self._by_type: Mapping[str, Callable[[Schema, int], Any]] = {
@@ -135,6 +140,8 @@ class _Writer:
     def _string(self, schema: Schema, depth: int) -> str:
         low = schema.get("minLength", 0)
         high = schema.get("maxLength", low + SENTENCE_LENGTH)
+        if COPIED in str(schema.get("description", "")):
+            return self._phrase(8)[:high]
         if not low <= min(high, MAX_STRING):
             raise ValueError(f"it asks for a text of {low} to {high} characters")
         text = self._paragraph() if high >= PARAGRAPH_LENGTH else self._sentence(6 if high >= SENTENCE_LENGTH else 2)

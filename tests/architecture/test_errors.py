@@ -24,6 +24,7 @@ GIVEN = {
     "exit_code": 4,
     "where": "videos.csv, line 3",
     "reason": "It holds nothing.",
+    "output": ("a script",),
 }
 """An argument for every parameter an error's constructor has."""
 

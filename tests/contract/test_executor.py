@@ -177,7 +177,7 @@ async def test_closing_early_drops_what_is_in_flight(
     items: int,
 ) -> None:
     """And what was dropped stays dropped: it does not wake up beside the next job of its process."""
-    mock.configure(latency_s=0.6, jitter=0.9)
+    mock.configure(latency_s=2.0, jitter=0.9)
     job, executor = await make_job(items, at(mock)), await make_executor()
     async with aclosing(executor.map(job)) as stream:
         async for _ in stream:

@@ -252,6 +252,7 @@ async def test_an_old_token_changes_nothing(store: RedisRunStore, run_id: RunId)
     complete = EventDraft(EventName.PIPELINE_COMPLETE, {"run_id": run_id})
     for refused in (
         store.begin_stage(old, StageName.S3, 6),
+        store.grow_stage(old, StageName.S3, 7),
         store.complete_stage(old, StageName.S1, [ItemId("v")], [complete]),
         store.reopen(old, complete),
         store.finish(old, RunStatus.COMPLETED, complete),

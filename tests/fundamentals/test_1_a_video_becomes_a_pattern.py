@@ -33,7 +33,9 @@ ANSWER = {
     "triggers": ["curiosity", "utility"],
     "structure": ["asks", "answers"],
     "pattern_interrupts": 1,
+    "loops": [{"opens": "why your coffee tastes burnt", "closes": "You pour the water too hot."}],
     "engagement_driver": "Everybody has made this coffee.",
+    "engagement_quote": "now taste it",
 }
 
 
@@ -71,6 +73,35 @@ def test_an_answer_that_fits_the_schema_becomes_a_pattern() -> None:
     assert pattern.triggers == (Trigger.CURIOSITY, Trigger.UTILITY)
 
 
+def test_what_a_model_claims_it_has_to_show() -> None:
+    """Quotes are looked up: punctuation and case may differ, a word may not."""
+    pattern = Analyze().parse(None, VIDEO, VideoAnalysis.model_validate(ANSWER))
+    assert pattern.engagement_quote is not None
+    assert pattern.engagement_quote.at > 0.9
+    assert [(loop.opens.at < 0.2, loop.closes and loop.closes.at > 0.4) for loop in pattern.loops] == [(True, True)]
+    assert (pattern.quotes, pattern.quotes_dropped) == (4, 0)
+
+
+def test_a_quote_that_was_never_said_is_dropped_and_counted() -> None:
+    made_up = {
+        "hook": "This coffee changed my life!",
+        "loops": [
+            {"opens": "what the barista told me", "closes": "pour"},
+            {"opens": "You pour the water", "closes": "Have you ever wondered"},
+            {"opens": "It is not the beans", "closes": ""},
+        ],
+        "engagement_quote": "taste it, now",
+    }
+    pattern = Analyze().parse(None, VIDEO, VideoAnalysis.model_validate({**ANSWER, **made_up}))
+    assert pattern.hook == " ".join(VIDEO.transcript.split()[:25])
+    assert pattern.engagement_quote is None
+    assert [(loop.opens.text, loop.closes) for loop in pattern.loops] == [
+        ("You pour the water", None),  # what closes it stands before it
+        ("It is not the beans", None),
+    ]
+    assert (pattern.quotes, pattern.quotes_dropped) == (7, 4)
+
+
 def test_the_pace_is_counted_and_not_asked_for() -> None:
     pattern = Analyze().parse(None, VIDEO, VideoAnalysis.model_validate(ANSWER))
     assert pattern.words_per_second == round(len(VIDEO.transcript.split()) / 20.0, 2)
@@ -92,6 +123,7 @@ async def test_the_offline_provider_answers_like_any_other() -> None:
     pattern = Analyze().parse(None, VIDEO, request.answer.model_validate_json(completion.text))
     assert pattern.hook_type is HookType.QUESTION
     assert pattern.hook in VIDEO.transcript
+    assert (pattern.quotes, pattern.quotes_dropped) == (4, 0)
 
 
 def test_equal_content_has_one_name_whoever_uses_it() -> None:

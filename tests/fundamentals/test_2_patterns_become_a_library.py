@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
 from flair_ray.domain.ids import VideoId
-from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Pattern, Trigger
+from flair_ray.domain.patterns import EmotionalArc, HookType, Loop, Pacing, Pattern, Quote, Trigger
 from flair_ray.domain.videos import Engagement, Video
 from flair_ray.stages.s2_aggregate import aggregate
 
@@ -59,6 +60,40 @@ def test_without_numbers_there_is_no_lift() -> None:
     library = aggregate(PATTERNS, [Video(VideoId("a"), "words")])
     assert library.median_engagement is None
     assert all(e.lift is None for e in library.entries)
+
+
+def test_what_is_known_per_follower_is_compared_apart() -> None:
+    """A reach of .5, .5 and 4 interactions per follower says something where nobody counted views."""
+    counted = [
+        Video(VideoId(name), "words", engagement=Engagement(likes=likes, followers=20))
+        for name, likes in (("a", 10), ("b", 10), ("c", 80))
+    ]
+    library = aggregate(PATTERNS, counted)
+    story = library.entries[0]
+    assert (library.median_engagement, library.median_per_follower) == (None, 0.5)
+    assert (story.hook_type, story.lift, story.rated) == (HookType.STORY, None, 0)
+    assert story.lift_per_follower == pytest.approx(1 + 1 / 4 * (8 - 1))
+
+
+def test_mechanics_that_meet_more_often_than_chance_are_named() -> None:
+    """Four of eight are questions, four pull curiosity, and they are the same four: twice what chance gives, shrunk."""
+    same = [pattern(f"q{n}", HookType.QUESTION, Trigger.CURIOSITY) for n in range(4)]
+    others = [pattern(f"s{n}", HookType.STORY, Trigger.HUMOR) for n in range(4)]
+    together = aggregate(same + others, []).together
+    assert [(t.first, t.second, t.support) for t in together] == [
+        ("question hook", "curiosity", 4),
+        ("story hook", "humor", 4),
+    ]
+    assert together[0].times_chance == pytest.approx((4 + 3) / (2 + 3))
+
+
+def test_evidence_goes_along_and_what_was_made_up_is_counted() -> None:
+    loop = Loop(Quote("But why?", 0.1), Quote("That is why.", 0.8))
+    shown = replace(PATTERNS[2], engagement_quote=Quote("mine", 0.5), loops=(loop, Loop(Quote("And?", 0.3), None)))
+    library = aggregate([*PATTERNS[:2], replace(shown, quotes=5, quotes_dropped=2)], [])
+    story = library.entries[1]
+    assert (story.exemplars[0].quote, story.loop_opens, story.loop_closes) == ("mine", 0.2, 0.8)
+    assert (library.quotes, library.quotes_dropped) == (5, 2)
 
 
 def test_the_weights_share_out_the_attention() -> None:

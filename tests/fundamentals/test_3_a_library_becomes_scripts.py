@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from flair_ray.data import sample_profiles
-from flair_ray.domain.ids import ItemId
-from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, PatternEntry, PatternLibrary
+from flair_ray.domain.ids import ItemId, ScriptId
+from flair_ray.domain.patterns import Emotion, EmotionalArc, HookType, Pacing, PatternEntry, PatternLibrary, Trigger
+from flair_ray.domain.scripts import CandidateScript
 from flair_ray.providers.offline import OfflineProvider
-from flair_ray.stages.s3_generate import ANGLES, Generate, work
+from flair_ray.stages.s3_generate import ANGLES, Generate, again, work
 
 PROFILE = sample_profiles()[0].profile
 
@@ -36,6 +38,38 @@ def test_no_theme_meets_an_angle_twice_while_there_are_others() -> None:
     every = len(PROFILE.content_themes) * len(ANGLES)
     pairs = [(slot.theme, slot.angle) for _, slot in work(LIBRARY, PROFILE, every, seed=1).items]
     assert len(set(pairs)) == every
+
+
+def test_emotions_are_those_that_the_videos_work_on() -> None:
+    """Three quarters of the library make people curious and one quarter makes them laugh: six scripts and two."""
+    curious, funny, _ = LIBRARY.entries
+    curious = replace(curious, triggers=(Trigger.CURIOSITY,), weight=0.75)
+    library = replace(LIBRARY, entries=(curious, replace(funny, triggers=(Trigger.HUMOR,), weight=0.25)))
+    slots = [slot for _, slot in work(library, PROFILE, 8, seed=1).items]
+    assert Counter((slot.pattern.pattern_id, slot.emotion) for slot in slots) == {
+        ("P01", Emotion.CURIOSITY): 6,
+        ("P02", Emotion.AMUSEMENT): 2,
+    }
+
+
+def test_a_theme_that_is_to_be_avoided_is_none() -> None:
+    profile = replace(PROFILE, content_themes=("diets for busy people", "one pan"), topics_to_avoid=("diet",))
+    assert {slot.theme for _, slot in work(LIBRARY, profile, 4, seed=1).items} == {"one pan"}
+
+
+def test_what_failed_or_came_too_close_is_asked_for_again_from_another_angle() -> None:
+    todo = work(LIBRARY, PROFILE, 8, seed=1)
+    slots = dict(todo.items)
+    draft = CandidateScript(ScriptId("S02"), "p", "A hook that exists already.", "B.", "P.", 20.0, "n")
+    more = again(todo.items, {ItemId("S02"): draft}, [ItemId("S02"), ItemId("S05"), ItemId("S07")])
+    assert [item_id for item_id, _ in more] == ["S09", "S10"]  # a quarter of eight
+    for (_, slot), replaced in zip(more, ("S02", "S05"), strict=True):
+        before = slots[ItemId(replaced)]
+        assert (slot.pattern, slot.theme, slot.emotion) == (before.pattern, before.theme, before.emotion)
+        assert slot.angle != before.angle
+    asked = [Generate().request(todo.shared, slot).varying for _, slot in more]
+    assert "A hook that exists already." in asked[0]
+    assert "<draft>" not in asked[1]
 
 
 def test_another_seed_deals_other_angles() -> None:

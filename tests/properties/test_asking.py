@@ -11,9 +11,11 @@ from itertools import chain, cycle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from flair_ray.domain.calls import CallTally, ChatRequest, Completion, Usage
 from flair_ray.domain.ids import VideoId
+from flair_ray.domain.patterns import Pattern
 from flair_ray.domain.videos import Video
 from flair_ray.domain.work import Done, Skipped
 from flair_ray.engine.asking import Asker, Patience, Verdict
@@ -23,6 +25,7 @@ from flair_ray.errors import (
     CallTimeout,
     ConnectionLost,
     FlairError,
+    Flawed,
     ModelNotFound,
     RateLimited,
     ServerTrouble,
@@ -246,3 +249,40 @@ async def test_an_answer_that_cannot_be_encoded_is_a_wrong_answer() -> None:
     shown = provider.seen[1][0].reask
     assert shown is not None
     assert shown.answer.encode() == b'{"hook": "?"}'
+
+
+class Picky(Analyze):
+    """Finds some of what comes back not quite right, in turn."""
+
+    def __init__(self, *flaws: bool) -> None:
+        self._flaws = iter(flaws)
+
+    def parse(self, shared: None, item: Video, answer: BaseModel) -> Pattern:
+        pattern = super().parse(shared, item, answer)
+        if next(self._flaws):
+            raise Flawed("Not like that.", replace(pattern, hook="flawed"))
+        return pattern
+
+
+@pytest.mark.parametrize(
+    ("flaws", "acts", "hook", "tally"),
+    [
+        ((False,), ["good"], "Why does this happen?", (1, 0, 0)),
+        ((True, False), ["good", "good"], "Why does this happen?", (2, 1, 1)),
+        ((True, True), ["good", "good"], "flawed", (2, 1, 1)),
+        ((True,), ["good", "malformed"], "flawed", (2, 2, 1)),
+        ((True,), ["good", BadRequest("400")], "flawed", (2, 2, 1)),
+    ],
+    ids=["as it should be", "mended", "no better", "worse", "refused"],
+)
+async def test_an_answer_that_would_do_is_taken_when_asking_again_brings_none_that_is_better(
+    flaws: tuple[bool, ...], acts: list[str | FlairError], hook: str, tally: tuple[int, int, int]
+) -> None:
+    clock = Clock()
+    provider = Scripted(clock, [(1.0, act) for act in acts])
+    verdict = await Asker(provider, Queue(clock), PATIENCE, clock).ask(Picky(*flaws), None, VIDEO, lambda: None)
+    assert isinstance(verdict.outcome, Done)
+    assert verdict.output.hook == hook
+    assert verdict.answer == GOOD
+    assert len(provider.seen) == len(acts)
+    assert (verdict.tally.calls, verdict.tally.failed, verdict.tally.reasks) == tally

@@ -17,6 +17,7 @@ from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.ranking import RankedScript
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.domain.videos import Video
+from flair_ray.domain.work import Work
 from flair_ray.prompts import prompt
 from flair_ray.providers.conversation import turns
 from flair_ray.stages import s1_analyze, s3_generate, s4_vote, s6_personalize
@@ -38,7 +39,7 @@ def video(text: str) -> Video:
 
 
 def profile(text: str) -> CreatorProfile:
-    return CreatorProfile(*(text, (text,), (text,), (text,), text, text), (text,), (text,), (text,))
+    return CreatorProfile(*(text, (text,), (text,), (text,), text, text), (text,), (text,), (text,), (text,))
 
 
 def persona(text: str) -> Persona:
@@ -66,7 +67,10 @@ def analysis(text: str) -> list[ChatRequest]:
 
 
 def writing(text: str) -> list[ChatRequest]:
-    return asked(s3_generate.Generate(), s3_generate.work(library(text), profile(text), 3, seed=1))
+    todo = s3_generate.work(library(text), profile(text), 3, seed=1)
+    first_id, _ = todo.items[0]
+    again = s3_generate.again(todo.items, {first_id: script(text)}, [first_id])
+    return asked(s3_generate.Generate(), Work(todo.shared, (*todo.items, *again)))
 
 
 def voting(text: str) -> list[ChatRequest]:

@@ -56,7 +56,7 @@ def test_the_document_has_the_fields_that_clients_know(result: RunResult) -> Non
     first = document["results"][0]
     assert first["original_script"] == {
         "script_id": "two", "pattern_used": "a pattern", "hook": "<b>two</b>", "body": "Body.", "payoff": "Payoff.",
-        "estimated_duration": 20.0, "structural_notes": "",
+        "estimated_duration": 20.0, "structural_notes": "", "theme": "", "angle": "", "emotion": "",
     }  # fmt: skip
     assert (first["script_id"], first["rank"], first["vote_score"]) == ("two", 1, 10.0)
     assert first["personalized_script"] == "Hey!\n\nB.\n\nP."

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, pstdev
 
-from flair_ray.domain.answers import VideoAnalysis
+from flair_ray.domain.answers import LoopDraft, VideoAnalysis
 from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Trigger
+from flair_ray.domain.topics import phrase_pattern
 from flair_ray.domain.videos import Video
-from flair_ray.providers.offline.text import capital, clean, clip, phrase_pattern, printable, sentences, table
+from flair_ray.providers.offline.text import capital, clean, clip, printable, sentences, table
 
 HEAD, TAIL = 8_000, 2_000
 """Characters read of a transcript: minutes of speech, and its ending."""
@@ -62,6 +63,7 @@ def analyze(video: Video) -> VideoAnalysis:
     speech = _read(video)
     triggers = _triggers(speech)
     hook_type = _hook_type(speech.hook)
+    shown = next((s for s in speech.sentences if heard(triggers[0], "triggers").search(s)), speech.hook)
     return VideoAnalysis(
         hook=speech.hook,
         hook_type=hook_type,
@@ -70,7 +72,9 @@ def analyze(video: Video) -> VideoAnalysis:
         triggers=triggers,
         structure=_beats(speech, hook_type),
         pattern_interrupts=_interrupts(speech),
-        engagement_driver=_driver(speech, triggers[0]),
+        loops=_loops(speech),
+        engagement_driver=_driver(shown, triggers[0]),
+        engagement_quote=clip(shown, HOOK_WORDS, 280),
     )
 
 
@@ -220,7 +224,17 @@ def _interrupts(speech: Speech) -> int:
     return min(30, jolts + turns + sum(s.endswith("!") for s in speech.sentences[1:]))
 
 
-def _driver(speech: Speech, trigger: Trigger) -> str:
-    source = next((s for s in speech.sentences if heard(trigger, "triggers").search(s)), speech.hook)
-    quote = capital(clip(source, 14, 120).rstrip(".,;:"))
+def _loops(speech: Speech) -> list[LoopDraft]:
+    """What is held back and where it comes out: at the next reveal, in the last sentence, or nowhere."""
+    spoken = speech.sentences
+    opened = [i for i, s in enumerate(spoken[:-1]) if count("open_loop", s) or (i == 0 and "?" in s)][:2]
+    drafts = []
+    for i in opened:
+        reveal = next((s for s in spoken[i + 1 :] if count("reveal", s)), spoken[-1] if "?" not in spoken[-1] else "")
+        drafts.append(LoopDraft(opens=clip(spoken[i], HOOK_WORDS, 280), closes=clip(reveal, HOOK_WORDS, 280)))
+    return drafts
+
+
+def _driver(shown: str, trigger: Trigger) -> str:
+    quote = capital(clip(shown, 14, 120).rstrip(".,;:"))
     return clip(str(table("listen")["drivers"][trigger]).format(quote=quote), 60, 290)

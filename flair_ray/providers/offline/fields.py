@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from flair_ray.providers.offline.text import phrase_pattern, stem, stems, table, words
+from flair_ray.domain.topics import phrase_pattern
+from flair_ray.providers.offline.text import stem, stems, table, words
 
 _PERSON = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself"}
 _VIEWER = {word: word for word in _PERSON}

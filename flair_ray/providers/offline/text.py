@@ -1,4 +1,4 @@
-"""Reading words: cleaning, sentences, stems, and whether a text mentions a topic.
+"""Reading words: cleaning, sentences, stems.
 
 Everything here takes any string (lone surrogates, control characters, no spaces at all) and is linear in it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any, TypeVar
@@ -77,25 +77,6 @@ def clip(text: str, max_words: int, max_chars: int) -> str:
 def capital(text: str) -> str:
     """The same with an upper-case first letter."""
     return text[:1].upper() + text[1:]
-
-
-@lru_cache(maxsize=256)
-def phrase_pattern(phrases: Sequence[str]) -> re.Pattern[str]:
-    """Matches any of the phrases as whole words, whatever their case; no phrase matches nothing."""
-    longest_first = sorted((p for p in phrases if p), key=len, reverse=True)
-    if not longest_first:
-        return re.compile(r"(?!)")
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
-
-
-def topic_pattern(topics: Iterable[str]) -> re.Pattern[str]:
-    """Matches a mention of any topic, singular or plural."""
-    plain = {clean(t).strip(" .,;:!?\"'") for t in topics} - {""}
-    return phrase_pattern(tuple(sorted(plain | {t + "s" for t in plain} | {t[:-1] for t in plain if _is_plural(t)})))
-
-
-def _is_plural(text: str) -> bool:
-    return len(text) > 4 and text.endswith("s") and not text.endswith(("ss", "us", "is", "ics"))
 
 
 def rng(*parts: object) -> random.Random:

@@ -17,18 +17,10 @@ from typing import Any
 
 from flair_ray.domain.answers import PersonalizedDraft, ShotDraft
 from flair_ray.domain.people import CreatorProfile
+from flair_ray.domain.topics import phrase_pattern, topic_pattern
 from flair_ray.domain.work import Placed, VoiceBrief
 from flair_ray.providers.offline.fields import Field, recognize, spoken_tip
-from flair_ray.providers.offline.text import (
-    capital,
-    clean,
-    clip,
-    dealt,
-    phrase_pattern,
-    sentences,
-    table,
-    topic_pattern,
-)
+from flair_ray.providers.offline.text import capital, clean, clip, dealt, sentences, table
 
 MOST_CATCHPHRASES = 2
 VOCABULARY_PER_SCRIPT = 2
@@ -86,8 +78,10 @@ def personalize(brief: VoiceBrief, placed: Placed, seed: int) -> PersonalizedDra
     body = voice.scrub(clip(body, 450, 2500), "body")
     payoff = voice.scrub(clip(f"{payoff} {ending}".strip(), 450, 2500), "payoff")
     shots = _shots(voice, hook, body, payoff, script.estimated_duration)
-    prompt = _video_prompt(voice, shots, script.estimated_duration)
-    return PersonalizedDraft(hook=hook, body=body, payoff=payoff, shots=shots, video_prompt=prompt)
+    look = _look(voice)
+    prompt = _video_prompt(voice, look, shots, script.estimated_duration)
+    look = voice.scrub(capital(look), "look")
+    return PersonalizedDraft(hook=hook, body=body, payoff=payoff, shots=shots, look=look, video_prompt=prompt)
 
 
 def _tones(profile: CreatorProfile) -> Tones:
@@ -242,15 +236,23 @@ def _caption(voice: _Voice, role: str, text: str, field: Field) -> str:
     return "" if voice.avoid.search(caption) else caption
 
 
-def _video_prompt(voice: _Voice, shots: Sequence[ShotDraft], duration_s: float) -> str:
-    """One paragraph for a text-to-video model."""
+def _look(voice: _Voice) -> str:
+    """What all shots share."""
     camera, niche = table("people")["camera"], clean(voice.profile.niche)
-    starts = (0.0, *accumulate(shot.seconds for shot in shots))
-    text = camera["prompt"].format(
-        seconds=duration_s,
+    look = camera["look"].format(
         mood=camera["mood"][next(iter(voice.tones), "plain")],
         who=f"one person who makes short videos about {clip(niche, 8, 80)}" if niche else "one person",
         light=voice.pick(camera["light"], "light"),
+    )
+    return clip(look, 60, 290)
+
+
+def _video_prompt(voice: _Voice, look: str, shots: Sequence[ShotDraft], duration_s: float) -> str:
+    """One paragraph for a text-to-video model."""
+    starts = (0.0, *accumulate(shot.seconds for shot in shots))
+    text = table("people")["camera"]["prompt"].format(
+        seconds=duration_s,
+        look=look,
         scenes=" ".join(f"{a:.0f}-{b:.0f} s: {s.visual}." for (a, b), s in zip(pairwise(starts), shots, strict=True)),
     )
     return voice.scrub(text, "prompt")

@@ -18,10 +18,11 @@ from flair_ray.domain.ballots import BALLOT_LENGTH
 from flair_ray.domain.ids import digest
 from flair_ray.domain.people import Persona
 from flair_ray.domain.scripts import CandidateScript
+from flair_ray.domain.topics import phrase_pattern
 from flair_ray.domain.work import PollSheet, Voter
 from flair_ray.providers.offline.analyze import count
 from flair_ray.providers.offline.fields import anything, fields, names_of, recognize
-from flair_ray.providers.offline.text import clean, clip, phrase_pattern, printable, rng, sentences, stems, table
+from flair_ray.providers.offline.text import clean, clip, printable, rng, sentences, stems, table
 
 QUALITY, TASTE, WHIM = 0.6, 0.7, 0.8
 

@@ -18,9 +18,10 @@ from flair_ray.domain.answers import ScriptDraft
 from flair_ray.domain.patterns import HookType
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.scripts import MAX_SECONDS, MIN_SECONDS, ScriptSlot
+from flair_ray.domain.topics import topic_pattern
 from flair_ray.domain.work import WritingBrief
 from flair_ray.providers.offline.fields import Tip, anything, recognize
-from flair_ray.providers.offline.text import capital, clean, clip, dealt, rng, stems, table, topic_pattern, words
+from flair_ray.providers.offline.text import capital, clean, clip, dealt, rng, stems, table, words
 from flair_ray.providers.offline.theme import agreement, audience, subject, with_own_label
 
 SPOKEN_WORDS_PER_SECOND = 2.6
@@ -172,5 +173,6 @@ def _notes(slot: ScriptSlot, interrupt: str, at_s: float) -> str:
     seen = f"Pattern {pattern.pattern_id}: {pattern.label}, seen in {pattern.support} of the videos."
     cut = f"Pattern interrupt about {at_s:.0f} s in, at “{clip(line, 12, 80)}”: change the shot on it."
     holds = str(table("plans")["holds"][pattern.pacing])
+    angle = f"{clip(clean(slot.angle), 12, 90) or 'open'}, to end in {slot.emotion.value}"
     model = f" Opened like “{clip(clean(pattern.exemplars[0].hook), 12, 90)}”." if pattern.exemplars else ""
-    return f"{seen} Angle: {clip(clean(slot.angle), 12, 90) or 'open'}. {cut} {holds}{model}"
+    return f"{seen} Angle: {angle}. {cut} {holds}{model}"

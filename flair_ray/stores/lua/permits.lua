@@ -13,7 +13,7 @@ if not now then
 end
 local lease, grace, ttl = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local NAMES = {'rpm', 'tpm', 'max', 'requests', 'tokens', 'filled', 'pause', 'window', 'rate', 'cut', 'cuts', 'level',
-  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed', 'worked', 'full', 'opened'}
+  'oks', 'base_window', 'base_rate', 'admitted', 'seen', 'took', 'probed', 'worked', 'full', 'opened', 'short', 'brim'}
 local b = {}
 for i, value in ipairs(redis.call('HMGET', books, unpack(NAMES))) do b[NAMES[i]] = tonumber(value) end
 now = math.max(now, b.filled or 0)  -- a failover may set the clock back
@@ -39,6 +39,7 @@ local tokens_burst = tokens_per_s * 10
 local passed_s = (now - (b.filled or now)) / 1000
 local requests = math.min(burst, (b.requests or burst) + (per_s < math.huge and passed_s * per_s or 0))
 local tokens = math.min(tokens_burst, (b.tokens or tokens_burst) + (b.tpm and passed_s * tokens_per_s or 0))
+if requests >= burst then b.brim = now end
 if per_s == math.huge then requests = math.huge end
 if not b.tpm then tokens = math.huge end
 b.admitted = (b.admitted or 0) * math.exp(-(now - (b.seen or now)) / 1000 / ROUND_S)
@@ -61,7 +62,9 @@ for _ = 1, tonumber(ARGV[5]) do
     redis.call('HDEL', books, 'p:' .. id)
     if outcome == 'abandoned' then redis.call('ZADD', flying, now + grace, id) else redis.call('ZREM', flying, id) end
     if outcome == 'unused' then
-      requests = math.min(burst, requests + 1)
+      -- Where the bucket has been full since, it would be no fuller now without this permit.
+      if granted >= (b.brim or 0) then requests = math.min(burst, requests + 1) end
+      if requests >= burst then b.brim = now end
       tokens = math.min(tokens_burst, tokens + math.max(0, estimate))
       b.admitted = math.max(0, b.admitted - 1)
     elseif outcome == 'refused' then
@@ -156,6 +159,7 @@ for i = at, #ARGV, 2 do
 end
 
 if in_flight >= cap then b.full = now end
+if wait then b.short = now end  -- for whoever counts workers: more of them would help nothing now
 b.requests, b.tokens, b.filled, b.seen = requests, tokens, now, now
 if requests == math.huge then b.requests = nil end
 if tokens == math.huge then b.tokens = nil end

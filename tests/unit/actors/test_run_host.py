@@ -167,3 +167,13 @@ async def test_a_failed_run_is_gone_on_with_and_a_completed_one_is_not(
     assert await local_driver().drive(run_id) is RunStatus.COMPLETED
     with pytest.raises(RunConflict, match="completed already"):
         await store.host(run_id)
+
+
+async def test_a_host_tells_what_waits_beside_its_driving(store: RedisRunStore) -> None:
+    told = asyncio.Event()
+
+    async def tell() -> None:
+        told.set()
+
+    async with alive(RunHost(store, Puppet(store), Clock(), tell=tell)):
+        await asyncio.wait_for(told.wait(), 5)

@@ -51,7 +51,9 @@ def test_categories_are_read_however_they_are_spelled(spelling: str) -> None:
         "triggers": ["Social Proof"],
         "structure": ["one", "two"],
         "pattern_interrupts": 1,
+        "loops": [],
         "engagement_driver": "It is short.",
+        "engagement_quote": "Stop.",
     }
     read = VideoAnalysis.model_validate(answer)
     assert (read.pacing, read.hook_type, read.triggers) == ("fast_slow_fast", "direct_address", ["social_proof"])

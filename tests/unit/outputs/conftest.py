@@ -21,6 +21,7 @@ from flair_ray.domain.patterns import (
     Pattern,
     PatternEntry,
     PatternLibrary,
+    Together,
     Trigger,
 )
 from flair_ray.domain.people import CreatorProfile, Persona
@@ -61,6 +62,9 @@ def _scripts(number: int) -> tuple[CandidateScript, ...]:
             payoff=PAYOFF,
             estimated_duration=18.0 + n % 20,
             structural_notes="The interrupt is the tipped pot at second nine; the question stays open until the end.",
+            theme="repotting",
+            angle="a mistake nearly everyone makes",
+            emotion="relief",
         )
         for n in range(number)
     )
@@ -106,13 +110,26 @@ def _entry(n: int) -> PatternEntry:
         weight=(0.32, 0.22, 0.17, 0.13, 0.1, 0.06)[n],
         triggers=(Trigger.CURIOSITY, Trigger.RELATABILITY, Trigger.UTILITY)[: 1 + n % 3],
         structures=(("claim", "proof", "turn", "ask"),),
-        exemplars=(Exemplar(VideoId(f"video-{n}"), "The first thing they teach you in the kitchen is how to fail."),),
+        exemplars=tuple(
+            Exemplar(VideoId(f"video-{n}-{i}"), "The first thing they teach you in the kitchen is how to fail.", quote)
+            for i, quote in enumerate(("That pot is the whole trick.", "", "Ask me how I know.")[: 1 + n % 3])
+        ),
+        rated=0 if n == 4 else 20 - 3 * n,
+        lift_per_follower=1.4 if n == 0 else None,
+        loop_opens=0.05 if n < 3 else None,
+        loop_closes=0.85 if n < 2 else None,
     )
 
 
 def _final(script: CandidateScript, place: int, score: float) -> FinalScript:
     shots = (
-        Shot(0.0, 3.0, "Close on a drooping leaf, your hand enters from the left with a watering can.", "STOP 🛑"),
+        Shot(
+            0.0,
+            3.0,
+            "Close on a drooping leaf, your hand enters from the left with a watering can.",
+            "STOP 🛑",
+            f"A can, take {place}.",
+        ),
         Shot(3.0, 11.5, "Over the shoulder: a finger pushed into the soil, knuckle deep.", "2nd knuckle"),
         Shot(11.5, 21.0, "The pot is tipped out on newspaper, roots towards the lens.", ""),
     )
@@ -194,7 +211,16 @@ def build(
             warnings=("Asked for 120 videos; the folder holds 100, so 100 are used.",),
         ),
         "patterns": patterns[: videos - stages[StageName.S1].skipped],
-        "library": PatternLibrary(tuple(_entry(n) for n in range(6)), videos, 0.071, 2.9),
+        "library": PatternLibrary(
+            tuple(_entry(n) for n in range(6)),
+            videos,
+            0.071,
+            2.9,
+            0.4,
+            (Together("question hook", "curiosity gap", 31, 1.8),),
+            400,
+            12,
+        ),
         "scripts": candidates,
         "personas": people,
         "videos": material,
@@ -228,7 +254,15 @@ def build_hostile() -> RunResult:
     """A run in which every text that comes from outside tries to be markup."""
     result = build(scripts=3, personas=4, videos=5, top_n=2, provider="openai", notices=(HOSTILE,))
     scripts = tuple(
-        replace(s, pattern_used=HOSTILE, hook=HOSTILE, body=HOSTILE * 30, payoff=HOSTILE, structural_notes=HOSTILE)
+        replace(
+            s,
+            pattern_used=HOSTILE,
+            hook=HOSTILE,
+            body=HOSTILE * 30,
+            payoff=HOSTILE,
+            structural_notes=HOSTILE,
+            theme=HOSTILE,
+        )
         for s in result.scripts
     )
     finals = tuple(
@@ -239,13 +273,15 @@ def build_hostile() -> RunResult:
             body="这是一个没有空格的很长的句子。" * 9,
             payoff="Supercalifragilistic" * 30,
             video_prompt=HOSTILE,
-            shots=tuple(replace(shot, visual=HOSTILE, on_screen_text=HOSTILE) for shot in final.shots),
+            shots=tuple(
+                replace(shot, visual=HOSTILE, on_screen_text=HOSTILE, video_prompt=HOSTILE) for shot in final.shots
+            ),
             notes=(HOSTILE,),
         )
         for final in result.results
     )
     assert result.library is not None
-    exemplar = Exemplar(VideoId("video-1"), HOSTILE)
+    exemplar = Exemplar(VideoId("video-1"), HOSTILE, f"{HOSTILE} more")
     profile = replace(result.spec.profile, niche=HOSTILE, tone=HOSTILE)
     return replace(
         result,

@@ -118,8 +118,10 @@ def test_links_of_the_report_lead_somewhere(result: RunResult) -> None:
 def test_the_report_shows_each_script_in_both_versions(result: RunResult) -> None:
     page = Page(report_html(result))
     for final in result.results:
-        for shown in (final.hook, final.original_script.hook, final.video_prompt, final.shots[0].visual):
+        shot = final.shots[0]
+        for shown in (final.hook, final.original_script.hook, final.video_prompt, shot.visual, shot.video_prompt):
             assert " ".join(shown.split()) in page.text
+    assert "repotting: a mistake nearly everyone makes, to leave a viewer with relief." in page.text
     assert "Original text, not personalised" in page.text
     assert "Still mentions a topic to avoid: pesticides." in page.text
     assert "2 × The answer was cut off at the token limit, twice." in page.text
@@ -171,3 +173,21 @@ def test_unknown_cost_is_not_zero(result: RunResult, hostile: RunResult) -> None
     assert "Spend $0.00" in Page(report_html(result)).text
     cheap = replace(result, cost=replace(result.cost, usd=0.0123))
     assert "Spend $0.0123" in Page(report_html(cheap)).text
+
+
+def test_patterns_show_their_evidence_or_that_there_is_none(result: RunResult) -> None:
+    page = " ".join("".join(Page(report_html(result)).words).split())
+    for shown in (
+        "That pot is the whole trick.",
+        "engagement 1.90 × median (20 with numbers), per follower 1.40 ×",
+        "a loop opens at 5% and closes at 85% of what is said",
+        "question hook with curiosity gap 31 videos, 1.8 × chance",
+        "400 quotes checked, 12 never said and left out",
+    ):
+        assert shown in page
+    assert result.library is not None
+    nothing = replace(result.library, median_engagement=None, median_per_follower=None, together=(), quotes=0)
+    page = "".join(Page(report_html(replace(result, library=nothing))).words)
+    assert "came with no numbers" in page
+    assert "by chance" not in page
+    assert "quotes checked" not in page

@@ -14,6 +14,7 @@ from flair_ray.data import sample_personas
 from flair_ray.domain.ids import ScriptId
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.prompts import (
+    AGAIN,
     FEEDBACK_NAMES,
     NAMES,
     PARTS,
@@ -32,9 +33,10 @@ SCRIPTS = tuple(
 )
 FIELDS = {
     "s1": {"video"},
-    "s3": {"creator", "videos", "library", "script_id", "pattern", "triggers", "structures", "assignment"},
+    "s3": {"creator", "videos", "library", "script_id", "pattern", "triggers", "structures", "assignment"}
+    | {"together", "emotion", "loops"},
     "s4": {"count", "scripts", "viewer", "length"},
-    "s6": {"creator", "seconds", "rank", "script"},
+    "s6": {"creator", "voice", "seconds", "rank", "script"},
 }
 
 
@@ -60,7 +62,7 @@ def test_every_prompt_says_that_material_is_no_instruction(name: str) -> None:
 
 def test_there_is_a_file_for_each_name_and_no_other() -> None:
     found = {path.name for path in files("flair_ray.prompts").iterdir() if path.name.endswith(".md")}
-    assert found == {f"{name}.md" for name in (*NAMES, *FEEDBACK_NAMES)}
+    assert found == {f"{name}.md" for name in (*NAMES, *FEEDBACK_NAMES, AGAIN)}
 
 
 def test_what_results_have_taught_has_known_fields() -> None:
@@ -68,6 +70,7 @@ def test_what_results_have_taught_has_known_fields() -> None:
         {"posts", "results"},
         {"posts", "panel", "results"},
     ]
+    assert fields(feedback_prompt(AGAIN)) == {"draft"}
 
 
 @pytest.mark.parametrize("part", PARTS)

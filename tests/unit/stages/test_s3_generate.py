@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from flair_ray.data import sample_profiles
 from flair_ray.domain.answers import ScriptDraft
-from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, PatternEntry, PatternLibrary, Trigger
+from flair_ray.domain.patterns import (
+    EMOTION_OF,
+    Emotion,
+    EmotionalArc,
+    HookType,
+    Pacing,
+    PatternEntry,
+    PatternLibrary,
+    Trigger,
+)
 from flair_ray.stages.s3_generate import ANGLES, ENTRIES_SHOWN, Generate, work
 
 PROFILE = sample_profiles()[0].profile
@@ -38,6 +47,27 @@ def test_there_is_one_slot_per_script_that_was_asked_for(weights: list[float], c
     shares = Counter(slot.pattern.pattern_id for _, slot in items)
     for n, weight in enumerate(weights):
         assert abs(shares[f"P{n:02d}"] - count * weight / sum(weights)) < 1 + 1e-6
+
+
+levers = st.lists(st.sampled_from(Trigger), max_size=4, unique=True)
+
+
+@given(st.lists(st.tuples(st.floats(0.001, 1), levers), min_size=1, max_size=12), st.integers(1, 60))
+def test_emotions_add_up_and_each_is_within_one_of_its_share(
+    entries: list[tuple[float, list[Trigger]]], n: int
+) -> None:
+    made = library(*(weight for weight, _ in entries))
+    pairs = zip(made.entries, entries, strict=True)
+    made = replace(made, entries=tuple(replace(e, triggers=tuple(t)) for e, (_, t) in pairs))
+    found = Counter(slot.emotion for _, slot in work(made, PROFILE, n, seed=7).items)
+    mass = Counter[Emotion]()
+    for entry in made.entries:
+        for place, trigger in enumerate(entry.triggers, start=1):
+            mass[EMOTION_OF[trigger]] += entry.weight / place  # type: ignore[assignment]
+    mass = mass or Counter(Emotion)
+    assert found.total() == n
+    for emotion in Emotion:
+        assert abs(found[emotion] - n * mass[emotion] / mass.total()) < 1 + 1e-6
 
 
 @given(st.integers(1, 30), st.integers())
@@ -83,6 +113,8 @@ def test_what_viewers_of_a_run_are_told() -> None:
     draft = ScriptDraft(hook="H?", body="B.", payoff="P.", estimated_duration=20.04, structural_notes="n")
     script = Generate().parse(todo.shared, slot, draft)
     assert script.estimated_duration == 20.0
-    assert Generate().started(slot).data["theme"] == slot.theme
+    assert (script.theme, script.angle, script.emotion) == (slot.theme, slot.angle, slot.emotion)
+    told = Generate().started(slot).data
+    assert (told["theme"], told["angle"], told["emotion"]) == (slot.theme, slot.angle, slot.emotion)
     assert Generate().progress(slot, script).data == {"script_id": "S01", "hook": "H?"}
     assert Generate().skipped(slot, "why").data == {"stage": "S3_SEQUENTIAL", "item_id": "S01", "reason": "why"}

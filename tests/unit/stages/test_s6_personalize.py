@@ -32,7 +32,7 @@ def test_shots_stand_end_to_end_from_nought_to_the_end(seconds: list[float], dur
 
 def test_a_draft_becomes_a_final_script_that_comes_back_from_json() -> None:
     shots = [ShotDraft(seconds=s, visual="v", on_screen_text="t") for s in (5e-324, 1e-323, 4)]
-    draft = PersonalizedDraft(hook="H?", body="B.", payoff="P.", shots=shots, video_prompt="A pan.")
+    draft = PersonalizedDraft(hook="H?", body="B.", payoff="P.", shots=shots, look="A kitchen.", video_prompt="A pan.")
     final = Personalize().parse(BRIEF, PLACED, draft)
     assert (final.rank, final.vote_score, final.original_script) == (3, 7.0, SCRIPT)
     assert decode(FinalScript, encode(final)) == final
@@ -46,7 +46,7 @@ def test_the_question_names_the_length_and_the_place() -> None:
 
 
 def test_what_viewers_of_a_run_are_told() -> None:
-    final = original(PLACED, "why")
+    final = original(BRIEF, PLACED, "why")
     assert Personalize().started(PLACED).data == {"script_id": "S01", "rank": 3}
     assert Personalize().progress(PLACED, final).data == {"script_id": "S01"}
     assert Personalize().skipped(PLACED, "why").data["stage"] == "S6_PERSONALIZE"

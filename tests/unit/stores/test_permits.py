@@ -68,6 +68,16 @@ async def test_tokens_are_estimated_and_then_put_right(permits: RedisPermits) ->
     assert (await permits.exchange(asks("c", tokens=600), now_ms=T0 + 7000)).permit_ids == ("c",)
 
 
+async def test_a_permit_that_was_never_used_gives_back_what_it_took_and_no_more(permits: RedisPermits) -> None:
+    await permits.declare(Limits(rpm=240, max_in_flight=100))  # not quite two at once
+    assert (await permits.exchange(asks("a"), now_ms=T0)).permit_ids == ("a",)
+    at_once = await permits.exchange(asks("b"), [Settlement("a", "unused")], now_ms=T0 + 1)
+    assert at_once.permit_ids == ("b",)
+    assert (await permits.exchange(asks("c"), now_ms=T0 + 5000)).permit_ids == ("c",)
+    late = await permits.exchange(asks("d", "e"), [Settlement("b", "unused")], now_ms=T0 + 5020)
+    assert late.permit_ids == ("d",)  # the bucket had filled since, so b was missing nowhere
+
+
 async def test_an_ask_above_the_burst_is_granted_when_the_bucket_is_full(permits: RedisPermits) -> None:
     await permits.declare(Limits(tpm=6000, max_in_flight=100))
     assert (await permits.exchange(asks("a", tokens=5000), now_ms=T0)).permit_ids == ("a",)

@@ -11,8 +11,9 @@ from flair_ray.domain.answers import PersonalizedDraft
 from flair_ray.domain.ids import ScriptId
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.scripts import CandidateScript
+from flair_ray.domain.topics import topic_pattern
 from flair_ray.domain.work import Placed, VoiceBrief
-from flair_ray.providers.offline.text import clean, topic_pattern
+from flair_ray.providers.offline.text import clean
 from flair_ray.providers.offline.voice import personalize
 
 
@@ -22,7 +23,7 @@ def rewritten(profile: CreatorProfile, script: CandidateScript, rank: int = 1, s
 
 def everything(draft: PersonalizedDraft) -> list[str]:
     shots = [text for shot in draft.shots for text in (shot.visual, shot.on_screen_text)]
-    return [draft.hook, draft.body, draft.payoff, draft.video_prompt, *shots]
+    return [draft.hook, draft.body, draft.payoff, draft.look, draft.video_prompt, *shots]
 
 
 def spoken(draft: PersonalizedDraft) -> str:
