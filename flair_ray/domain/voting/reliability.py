@@ -13,6 +13,8 @@ from flair_ray.domain.rigor import AGAIN, COPY, DULL
 from flair_ray.domain.voting.diagnostics import effect
 from flair_ray.domain.voting.votes import Ints, votes
 
+MOST_APART = 0.25
+"""Points a viewer between equal texts. Less may be a habit with ties: whoever lists both must list one first."""
 LEAST_TAU = 0.3
 """Under this, what a voter said once tells little of what it says the next time."""
 
@@ -57,12 +59,12 @@ def reliability_cautions(found: Reliability) -> Iterator[Caution]:
     if found.tau is not None and found.tau < LEAST_TAU:
         text = f"Viewers who were asked twice did not repeat themselves (tau {found.tau:.2f}, under {LEAST_TAU})."
         yield Caution("retest", text, found.tau, LEAST_TAU)
-    if found.copy.low * found.copy.high > 0:
+    if abs(found.copy.slope) > MOST_APART and found.copy.low * found.copy.high > 0:
         text = (
             f"Two scripts with the same words did not do alike: {abs(found.copy.slope):.1f} points a viewer apart "
             f"({found.copy.low:+.1f} to {found.copy.high:+.1f})."
         )
-        yield Caution("copy", text, found.copy.slope, 0.0)
+        yield Caution("copy", text, found.copy.slope, MOST_APART)
     half = found.scripts // 2
     if found.dull_rank <= half:
         text = f"A script made to be dull came {found.dull_rank} of {found.scripts}: the viewers may not have read."
