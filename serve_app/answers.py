@@ -32,6 +32,16 @@ class Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+class Fault(Answer):
+    """One field of a body that cannot be used."""
+
+    field: str
+    """As in `creator_profile.tone`."""
+    type: str
+    """Pydantic's name for what is wrong."""
+    message: str
+
+
 class Problem(Answer):
     """What went wrong, as RFC 9457 says it."""
 
@@ -42,6 +52,8 @@ class Problem(Answer):
     """For people: what happened and what to do."""
     request_id: str
     """As in the server's log."""
+    errors: list[Fault] = []
+    """Of a body with fields at fault: one each."""
 
 
 class RunStarted(Answer):

@@ -54,7 +54,15 @@ async def on_flair_error(request: Request, error: Exception) -> Response:
 
 async def on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)  # noqa: S101  # registered for nothing else
-    return problem(422, f"This body cannot be used: {faults(error)}")
+    return problem(422, f"This body cannot be used: {faults(error)}", errors=_by_field(error))
+
+
+def _by_field(error: ValidationError) -> list[dict[str, str]]:
+    """For a form: what is wrong where, without repeating what was sent."""
+    return [
+        {"field": ".".join(map(str, fault["loc"])), "type": fault["type"], "message": fault["msg"]}
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -67,9 +75,9 @@ async def on_surprise(request: Request, error: Exception) -> Response:
     return problem(500, "Something failed here that should not; the server's log says what.")
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
     """An error's answer."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     said = {"detail": detail, "request_id": request_id()}
     sent = (headers or {}) | (HANG_UP if status in (408, 413) else {})
-    return JSONResponse(body | said, status, sent, media_type="application/problem+json")
+    return JSONResponse(body | said | more, status, sent, media_type="application/problem+json")

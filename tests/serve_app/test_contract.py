@@ -100,6 +100,16 @@ async def test_a_start_that_makes_no_sense_is_refused_and_says_why(
     assert "--" not in answer.json()["detail"]
 
 
+async def test_a_refusal_names_each_field_for_a_form(quiet_api: httpx2.AsyncClient) -> None:
+    wrong = BODY | {"creator_profile": PROFILE | {"tone": " "}, "num_scripts": 201}
+    errors = (await quiet_api.post("/api/estimate", json=wrong)).json()["errors"]
+    assert [(error["field"], error["type"]) for error in errors] == [
+        ("creator_profile.tone", "string_too_short"),
+        ("num_scripts", "value_error"),
+    ]
+    assert errors[1]["message"].endswith("201 is above the limit of 200")
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"[" * 100_000, b"\xff", b'{"num_videos": NaN}', b"[]", b"null"])
 async def test_a_body_that_is_no_order_is_refused(quiet_api: httpx2.AsyncClient, raw: bytes) -> None:
     answer = await quiet_api.post("/api/pipeline/start", content=raw)

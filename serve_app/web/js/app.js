@@ -10,7 +10,9 @@ const ROUTES = [
   [/^\/runs\/(?<id>[0-9a-f-]{36})\/results$/, "results", "Results"],
   [/^\/insights$/, "insights", "Insights"],
 ];
-const STYLES = { runs: "live" }; // of those that have none of their own
+const STYLES = { // of those that have not just one of their own name
+  runs: ["live"], create: ["parts", "create"], results: ["parts", "results"], insights: ["parts", "insights"],
+};
 const HERE = new URL("..", import.meta.url);
 const page = document.getElementById("page");
 let leaving = new AbortController();
@@ -40,8 +42,12 @@ async function show() {
 }
 
 async function mount(name, title, params, signal) {
-  const [module] = await Promise.all([import(`./pages/${name}.js`), style(STYLES[name] ?? name)]);
+  const sheets = STYLES[name] ?? [name];
+  const [module] = await Promise.all([import(`./pages/${name}.js`), ...sheets.map(style)]);
   if (signal.aborted) return;
+  for (const link of document.querySelectorAll("link[data-page]")) {
+    if (link.sheet) link.sheet.disabled = !sheets.includes(link.dataset.page); // pages use the same names
+  }
   const root = h("div", { class: `inner page-${name}` });
   mounted(root, title, signal);
   await module.mount(root, { params, signal, go });
@@ -69,7 +75,7 @@ const loaded = new Map();
 function style(name) {
   if (name === "signin") return null;
   if (!loaded.has(name)) {
-    const link = h("link", { rel: "stylesheet", href: new URL(`css/${name}.css`, HERE).href });
+    const link = h("link", { rel: "stylesheet", dataset: { page: name }, href: new URL(`css/${name}.css`, HERE).href });
     loaded.set(name, new Promise((resolve) => { link.onload = link.onerror = resolve; }));
     document.head.append(link);
   }

@@ -1,0 +1,203 @@
+"""The page that starts runs: from its form to files on disk, what it says of mistakes, and what it remembers."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import httpx2
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.browser.conftest import Open, faults
+from tests.serve_app.conftest import PROFILE
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
+HOSTILE = '<img src=x onerror="window.hit = 1"><script>window.hit = 1</script>{{7*7}}'
+
+
+async def start(page: Page) -> str:
+    """Presses the button; the id of the run."""
+    await page.get_by_role("button", name="Write my scripts").click()
+    await page.wait_for_url("**/#/runs/*")
+    return page.url.rpartition("/")[2]
+
+
+async def runs(api: httpx2.AsyncClient, session: str) -> list[str]:
+    rows = (await api.get("/api/runs", params={"session_id": session})).json()["runs"]
+    return [row["run_id"] for row in rows]
+
+
+async def test_from_the_form_to_a_zip_with_one_button(api: httpx2.AsyncClient, opened: Open, tmp_path: Path) -> None:
+    page = await opened(str(api.base_url))
+    await expect(page.locator(".price")).to_have_text("free")
+    await start(page)
+    await page.get_by_role("link", name="See the results").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Scripts to film")
+    async with page.expect_download() as saved:
+        await page.get_by_role("link", name="Download all (ZIP)").click()
+    await (await saved.value).save_as(tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip") as files:
+        names = set(files.namelist())
+        result = json.loads(files.read("result.json"))
+    assert {"report.html", "scripts.md", "ranking.csv"} <= names
+    for final in result["results"]:  # the page has the same names for what belongs to a script
+        await page.get_by_role("button", name=final["hook"], exact=True).click()
+        for label in ("Teleprompter", "Subtitles (SRT)", "Shot list (CSV)"):
+            path = await page.get_by_role("link", name=label).get_attribute("href")
+            assert path is not None
+            assert path.partition("/files/")[2] in names
+    async with page.expect_download() as saved:
+        await page.get_by_role("link", name="Subtitles (SRT)").click()
+    await (await saved.value).save_as(tmp_path / "one.srt")
+    assert "-->" in (tmp_path / "one.srt").read_text()
+
+
+async def test_a_mistake_is_said_at_its_field(api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(str(api.base_url), "mistaken")
+    tone, scripts = page.get_by_label("How you sound"), page.get_by_label("Scripts to write")
+    await tone.fill("")
+    await scripts.fill("100000")
+    await expect(page.locator("[data-field=tone] .fault")).to_have_text("This is needed.")
+    await expect(page.locator("[data-field=num_scripts] .fault")).to_contain_text("above the limit of 200")
+    await expect(tone).to_have_attribute("aria-invalid", "true")
+    assert not await faults(page)
+    await tone.fill("dry")
+    await expect(tone).not_to_have_attribute("aria-invalid", "true")
+    await scripts.fill("")
+    await expect(page.locator("[data-field=num_scripts] .fault")).to_have_text("This is needed.")
+    await scripts.fill("6")
+    await page.get_by_text("Advanced").click()
+    await page.get_by_label("Seed").fill("-1")
+    await page.get_by_text("Advanced").click()
+    await page.get_by_role("button", name="Write my scripts").click()
+    await expect(page.get_by_label("Seed")).to_be_focused()  # folded away until then
+    await expect(page.locator("[data-field=seed] .fault")).to_contain_text("greater than or equal to 0")
+    assert not await runs(api, "mistaken")
+
+
+async def test_a_reply_that_is_lost_is_no_second_run(api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(str(api.base_url), "lost")
+
+    async def lose(route: Route) -> None:
+        await route.fetch()
+        await route.abort()
+
+    await page.route("**/api/pipeline/start*", lose, times=1)
+    await page.get_by_role("button", name="Write my scripts").click()
+    await expect(page.locator(".faults")).to_contain_text("does not answer")
+    run_id = await start(page)
+    assert await runs(api, "lost") == [run_id]
+
+
+async def test_what_was_typed_is_there_again(api: httpx2.AsyncClient, opened: Open, tmp_path: Path) -> None:
+    page = await opened(str(api.base_url))
+    await page.get_by_role("button", name="Plain money").click()
+    words = page.get_by_label("Words you use", exact=True).last
+    await words.fill("my own words")
+    await words.press("Enter")
+    await words.press("Backspace")
+    await expect(page.get_by_text("my own words")).to_have_count(0)
+    await words.fill("my own words")
+    await page.get_by_label("Viewers who vote").fill("9")  # leaving the box adds what it holds
+    await page.reload()
+    await expect(page.get_by_text("my own words")).to_be_visible()
+    await expect(page.get_by_label("Viewers who vote")).to_have_value("9")
+    async with page.expect_download() as saved:
+        await page.get_by_role("button", name="Save as JSON").click()
+    await (await saved.value).save_as(tmp_path / "me.json")
+    assert "my own words" in json.loads((tmp_path / "me.json").read_text())["vocabulary"]
+    await page.get_by_role("button", name="Start over").click()
+    await expect(page.get_by_text("my own words")).to_have_count(0)
+    await page.locator("#profile-file").set_input_files(tmp_path / "me.json")
+    await expect(page.get_by_text("my own words")).to_be_visible()
+    await page.locator("#profile-file").set_input_files({"name": "x.json", "mimeType": "", "buffer": b'{"tone": []}'})
+    await expect(page.get_by_role("alert").first).to_have_text(
+        re.compile("^x.json cannot be used: a profile is an object with tone,")
+    )
+
+
+async def test_prompts_are_filled_while_typing(api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(str(api.base_url))
+    await page.get_by_text("What the model will be told").click()
+    await page.get_by_label("How you sound").fill("as dry as toast <b>")
+    await expect(page.locator("mark.filled").first).to_contain_text("Tone: as dry as toast ‹b›")
+    await page.get_by_role("button", name="Vote", exact=True).click()
+    await expect(page.locator("mark.slot").first).to_be_visible()
+    assert not await faults(page)
+
+
+async def test_hostile_words_and_videos_are_words(api: httpx2.AsyncClient, opened: Open, tmp_path: Path) -> None:
+    rows = [{"id": f"v{n}", "transcript": f"{HOSTILE} Did you know this trick number {n}? Watch it."} for n in range(5)]
+    table = [*rows, {"id": HOSTILE, "transcript": ""}, rows[0]]
+    (tmp_path / "videos.json").write_text(json.dumps(table))
+    (tmp_path / "me.json").write_text(json.dumps({name: [HOSTILE] for name in PROFILE} | {"tone": HOSTILE}))
+    page = await opened(str(api.base_url))
+    await page.locator("#profile-file").set_input_files(tmp_path / "me.json")
+    await page.get_by_label("Your videos").check()
+    await page.locator("#video-files").set_input_files(tmp_path / "videos.json")
+    await expect(page.locator(".report")).to_contain_text("5 of 7")
+    for fold in ("1 skipped", "1 merged as duplicates"):
+        await page.get_by_text(fold).click()
+    assert not await faults(page)
+    await page.reload()
+    await expect(page.locator(".report")).to_contain_text("5 of 7")
+    await page.get_by_role("button", name="Quick").click()
+    await start(page)
+    await page.get_by_role("link", name="See the results").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Scripts to film")
+    assert await page.evaluate("window.hit") is None
+    assert not await page.locator("main img, main script").count()
+
+
+@pytest.mark.parametrize("way", ["chosen", "dropped"])
+async def test_a_folder_is_sent_without_its_videos(
+    api: httpx2.AsyncClient, opened: Open, tmp_path: Path, way: str
+) -> None:
+    folder = tmp_path / "downloads"
+    (folder / "more").mkdir(parents=True)
+    for where in ("One [a1]", "more/Two [b2]"):
+        about = {"id": where[-3:-1], "title": where, "duration": 20}
+        (folder / f"{where}.info.json").write_text(json.dumps(about))
+        (folder / f"{where}.en.vtt").write_text(f"WEBVTT\n\n00:00.000 --> 00:09.000\nDid you know {where}?\n")
+        (folder / f"{where}.mp4").write_bytes(b"0" * 1000)
+    page = await opened(str(api.base_url))
+    await page.evaluate("""() => {
+      const { append } = FormData.prototype;
+      window.sent = [];
+      FormData.prototype.append = function (...given) { window.sent.push(given[2]); append.apply(this, given); };
+    }""")
+    await page.get_by_label("Your videos").check()
+    if way == "chosen":
+        await page.locator("#video-folder").set_input_files(folder)
+    else:
+        await drop(page, folder)
+    await expect(page.locator(".report dd").first).to_have_text("2 of 2")
+    kinds = ("One [a1].en.vtt", "One [a1].info.json", "more/Two [b2].en.vtt", "more/Two [b2].info.json")
+    assert sorted(await page.evaluate("window.sent")) == [f"downloads/{kind}" for kind in kinds]
+    await expect(page.locator(".cost")).to_contain_text("downloads")
+
+
+async def drop(page: Page, path: Path) -> None:
+    """As from a desktop."""
+    box = await page.locator(".drop").bounding_box()
+    assert box
+    at = {"x": box["x"] + 9, "y": box["y"] + 9, "data": {"items": [], "files": [str(path)], "dragOperationsMask": 1}}
+    session = await page.context.new_cdp_session(page)
+    for step in ("dragEnter", "dragOver", "drop"):
+        await session.send("Input.dispatchDragEvent", {"type": step, **at})
+
+
+async def test_files_that_cannot_be_read_are_refused_in_words(
+    api: httpx2.AsyncClient, opened: Open, tmp_path: Path
+) -> None:
+    (tmp_path / "one.csv").write_text("id,nothing\n1,2\n")
+    (tmp_path / "clip.mp4").write_bytes(b"0")
+    page = await opened(str(api.base_url))
+    await page.get_by_label("Your videos").check()
+    await page.locator("#video-files").set_input_files(tmp_path / "clip.mp4")
+    await expect(page.get_by_role("alert").first).to_have_text("There is no transcript or table among these files.")
+    await page.locator("#video-files").set_input_files(tmp_path / "one.csv")
+    await expect(page.locator(".report")).to_contain_text("one.csv")
