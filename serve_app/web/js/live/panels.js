@@ -17,7 +17,7 @@ const NARROW = 40; // more columns than these have no numbers
 
 // Nodes for items in order: made at first sight, updated when the item is another object; so many a frame, because a
 // page that comes late gets a thousand at once. `show` says whether all are shown.
-const AT_ONCE = 50;
+const AT_ONCE = 30;
 function keyed(list, make, update) {
   const seen = [];
   const nodes = [];

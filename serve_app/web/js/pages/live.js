@@ -6,7 +6,7 @@ import { createView } from "../live/view.js";
 import { current, initial, isOver, reduce } from "../state.js";
 import { follow } from "../stream.js";
 
-const SLICE_MS = 6; // of a frame, for taking in what has come
+const SLICE_MS = 5; // of a frame, for taking in what has come
 const TICK_MS = 500; // clocks go on between events
 const DETAIL_MS = 4_000; // what calls have cost is not in the log
 
