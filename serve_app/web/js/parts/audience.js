@@ -5,7 +5,7 @@ import { fold, hint, plot } from "./fields.js";
 import { count, percent, sentence, spaced } from "./words.js";
 
 const SPLIT = 0.6; // polarisation; 1 is all or nothing from each viewer
-const SHOWN = 60; // voters of a list
+const SHOWN = 60; // of a list
 
 // The ballots with their voters' names. Names come with the run's events, which are not kept for ever.
 export async function readVoters(runId, signal) {
