@@ -26,6 +26,7 @@ from flair_ray.domain.ids import RunId, ScriptId, new_run_id
 from flair_ray.domain.insights import Insights
 from flair_ray.domain.people import VOICE_CHARS, VOICES, CreatorProfile, Persona
 from flair_ray.domain.posts import Post
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.runs import Limits, RunSpec
 from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
 from flair_ray.domain.videos import Video
@@ -51,6 +52,7 @@ from flair_ray.wiring import (
     Studio,
     check_video,
     choose_model,
+    choose_voters,
     declared_limits,
     open_archive,
     open_store,
@@ -94,6 +96,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
     Raises InputError naming the file and the record, and MissingKey.
     """
     choice = choose_model(options.provider, options.model, options.base_url, keyless=keyless)
+    voters = choose_voters(options.voter_model, choice, keyless=keyless) if options.voter_model else None
     videos, remarks = _videos(options.videos, settings)
     if options.videos is not None and options.profile is None:
         remarks.append(f"No profile was given: writing for the sample {data.sample_profiles()[0].id!r}.")
@@ -103,6 +106,9 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         remarks=tuple(remarks),
         personas=_personas(options.personas),
         model=choice.model,
+        rigor=_rigor(options.rigor),
+        voter_model=voters.model if voters else None,
+        voter_limits=declared_limits(voters, settings) if voters else Limits(),
         num_videos=options.num_videos,
         num_scripts=options.num_scripts,
         num_personas=options.num_personas,
@@ -117,6 +123,13 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
     if options.out_dir is not None:
         _check_writable(Path(options.out_dir))
     return choice, order
+
+
+def _rigor(asked: str) -> Rigor:
+    try:
+        return Rigor(asked)
+    except ValueError:
+        raise InputError(f"--rigor is {' or '.join(Rigor)}, not {asked!r}.") from None
 
 
 def foresee(options: RunOptions, settings: Settings) -> tuple[RunSpec, Estimate]:

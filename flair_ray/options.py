@@ -9,6 +9,7 @@ from typing import Annotated
 
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.videos import Video
 
 
@@ -38,6 +39,12 @@ class RunOptions:
     ] = None
     model: Annotated[str | None, "The provider's model."] = None
     base_url: Annotated[str | None, "An OpenAI-compatible server: vLLM, Ollama, llama.cpp, a gateway."] = None
+    voter_model: Annotated[
+        str | None, "Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of the provider. Default: who writes."
+    ] = None
+    rigor: Annotated[str, "careful: a third of the viewers is asked twice, and two scripts are there to test them."] = (
+        Rigor.STANDARD
+    )
     num_videos: Annotated[int, "Videos to analyze."] = 100
     num_scripts: Annotated[int, "Scripts to write."] = 20
     num_personas: Annotated[int, "Simulated viewers who vote."] = 42

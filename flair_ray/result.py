@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.calls import CALL_COUNTS, CallTally
 from flair_ray.domain.codec import plain
+from flair_ray.domain.evidence import Certainty, Evidence
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
-from flair_ray.domain.ranking import RankedScript, Ranking, rank
+from flair_ray.domain.ranking import RankedScript, Ranking, rank, weights_of
 from flair_ray.domain.runs import RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.domain.videos import Video
@@ -40,6 +41,10 @@ PRESCREEN_NOTICE = (
 OFFLINE_NOTICE = (
     "Made by the offline provider: a seeded heuristic that reads your texts, not a language model. "
     "It shows how a run works; choose a model provider for scripts to film."
+)
+SAME_MODEL_NOTICE = (
+    "The model that wrote these scripts also voted on them, and models like their own texts. "
+    "Let another one vote to see what holds."
 )
 
 
@@ -104,11 +109,24 @@ class TableRow:
     first_choices: int
     mentions: int
     pairwise_wins: int
+    rank_low: int | None
+    rank_high: int | None
+    """The 95 % interval of its rank, best and worst; None where that is not known."""
+    p_top: float | None
+    """How often it is among the best N, were other such viewers asked."""
+    polarisation: float | None
+    """From 0, the same points by all, to 1, all or nothing by each."""
     pattern_used: str
     estimated_duration: float
     personalized: bool
     text: str
     """Hook, body and payoff, in the same voice as ``hook``."""
+
+    @property
+    def places(self) -> str:
+        """The interval in words: "2" or "2 to 6"; empty where it is not known."""
+        low, high = self.rank_low, self.rank_high
+        return "" if low is None else f"{low}" if low == high else f"{low} to {high}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -164,7 +182,7 @@ class RunResult:
     @property
     def estimated_usd(self) -> float | None:
         """What the run was expected to cost when it was submitted."""
-        return sum(self.spec.money.estimate_usd.values()) if self.spec.money.price else None
+        return sum(self.spec.money.estimate_usd.values()) if self.spec.money.known else None
 
     def receipt(self) -> tuple[ReceiptLine, ...]:
         """One line per stage that asks a model and has been reached."""
@@ -174,8 +192,16 @@ class RunResult:
     @property
     def disclosures(self) -> tuple[str, ...]:
         """What is said wherever results show, then the run's own notices; each once."""
-        always = (PRESCREEN_NOTICE, *([OFFLINE_NOTICE] if self.spec.model.provider == "offline" else []))
-        return tuple(dict.fromkeys((*always, *self._about_late_ballots(), *self.notices)))
+        offline, alone = self.spec.model.provider == "offline", self.spec.voter_model is None
+        always = (PRESCREEN_NOTICE, OFFLINE_NOTICE if offline else SAME_MODEL_NOTICE if alone else "")
+        measured = (caution.text for caution in self.evidence.cautions) if self.evidence else ()
+        said = (*always, *self._about_late_ballots(), *measured, *self.notices)
+        return tuple(dict.fromkeys(filter(None, said)))
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the ranking rests on; None before there is one, or with too few ballots to tell."""
+        return self.ranking.evidence if self.ranking else None
 
     def _about_late_ballots(self) -> Iterator[str]:
         """Whether the votes that are missing could have changed who is among the best."""
@@ -183,10 +209,11 @@ class RunResult:
         if ranking is None or not ranking.late:
             return
         missed = f"{ranking.late} of {len(self.personas)} ballots had not come when the counting began."
-        if not ranking.open_to_late(n):
+        weights = weights_of(self.personas)
+        if not ranking.open_to_late(n, max(weights.values(), default=1.0)):
             yield f"{missed} Whatever they say, the best {n} would be the same."
             return
-        recount = rank((*self.ballots, *self.late_ballots), self.scripts)
+        recount = rank((*self.ballots, *self.late_ballots), self.scripts, weights=weights)
         changed = len({row.script_id for row in recount.top(n)} - {row.script_id for row in ranking.top(n)})
         came = len(self.late_ballots)
         found = f"{changed} of them would be others" if changed else "they would be the same"
@@ -195,7 +222,7 @@ class RunResult:
 
     def document(self) -> dict[str, Any]:
         """The whole result as plain JSON values, as outputs/result.schema.json describes it."""
-        spec, usage = self.spec, self.tally.usage
+        spec, usage, voters = self.spec, self.tally.usage, self.spec.model_of(StageName.S4)
         return {
             "run_id": self.run_id,
             "status": self.status.value,
@@ -204,6 +231,7 @@ class RunResult:
             "stopped_by": self.stopped_by,
             "provider": spec.model.provider,
             "model": spec.model.model,
+            "voter_model": {"provider": voters.provider, "model": voters.model},
             "requested": {name: getattr(spec, name) for name in _REQUESTED},
             "results": [{**plain(final), "personalized_script": final.personalized_script} for final in self.results],
             "ranking": self._ranking_document(),
@@ -227,16 +255,26 @@ class RunResult:
     def _ranking_document(self) -> dict[str, Any] | None:
         if self.ranking is None:
             return None
-        hooks = {row.script_id: row.hook for row in self.table()}
-        rows = [{**plain(row), "hook": hooks[row.script_id]} for row in self.ranking.rows]
-        return {**plain(self.ranking), "rows": rows}
+        document = plain(self.ranking)
+        if document["evidence"]:
+            del document["evidence"]["certainty"]  # its numbers stand in the rows
+        shown = self.table()
+        rows = [
+            {**row, **{name: getattr(said, name) for name in ("hook", *_CERTAINTY)}}
+            for row, said in zip(document["rows"], shown, strict=True)
+        ]
+        return {**document, "rows": rows}
 
     def table(self) -> list[TableRow]:
         """One row per ranked script, best first; empty when the run ended before its ranking."""
         scripts = {script.script_id: script for script in self.scripts}
         finals = {final.script_id: final for final in self.results}
         ranked = self.ranking.rows if self.ranking else ()
-        return [_table_row(row, scripts[row.script_id], finals.get(row.script_id)) for row in ranked]
+        sure = self.evidence.certainty if self.evidence else (None,) * len(ranked)
+        return [
+            _table_row(row, certainty, scripts[row.script_id], finals.get(row.script_id))
+            for row, certainty in zip(ranked, sure, strict=True)
+        ]
 
     def drafts(self) -> list[tuple[int | None, CandidateScript]]:
         """The scripts that have no final text, each with its rank; best first, those without a rank last."""
@@ -257,9 +295,10 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         """A small table for notebooks; every text in it is escaped."""
-        head = "".join(f"<th>{name}</th>" for name in ("Rank", "Hook", "Score", "First choices"))
+        head = "".join(f"<th>{name}</th>" for name in ("Rank", "95 %", "Hook", "Score", "First choices"))
         rows = "".join(
-            f'<tr><td>{row.rank}</td><td dir="auto" style="text-align:left">{escape(row.hook)}</td>'
+            f"<tr><td>{row.rank}</td><td>{row.places}</td>"
+            f'<td dir="auto" style="text-align:left">{escape(row.hook)}</td>'
             f"<td>{row.vote_score:g}</td><td>{row.first_choices}</td></tr>"
             for row in self.table()
         )
@@ -275,6 +314,7 @@ class RunResult:
         )
 
 
+_CERTAINTY = tuple(field.name for field in fields(Certainty))
 _REQUESTED = ("num_videos", "num_scripts", "num_personas", "top_n", "seed")
 
 
@@ -283,14 +323,14 @@ def _calls(counts: StageCounts) -> dict[str, int]:
 
 
 def _receipt_line(stage: StageName, counts: StageCounts, spec: RunSpec) -> ReceiptLine:
-    usage, money = counts.tally.usage, spec.money
+    usage, money, price = counts.tally.usage, spec.money, spec.money.price_of(stage)
     return ReceiptLine(
         stage=stage,
-        model=spec.model.model,
+        model=spec.model_of(stage).model,
         **_calls(counts),
         **asdict(usage),
         cache_hit_rate=round(usage.cached_tokens / usage.input_tokens, 4) if usage.input_tokens else None,
-        usd=money.price.usd(usage) if money.price else None,
+        usd=price.usd(usage) if price else None,
         unsure_usd=counts.unsure_usd,
         estimated_usd=money.estimate_usd.get(stage),
     )
@@ -305,7 +345,9 @@ def _progress(counts: StageCounts) -> dict[str, Any]:
     return {name: getattr(counts, name) for name in ("status", "total", "completed", "skipped", "elapsed_s")}
 
 
-def _table_row(ranked: RankedScript, script: CandidateScript, final: FinalScript | None) -> TableRow:
+def _table_row(
+    ranked: RankedScript, sure: Certainty | None, script: CandidateScript, final: FinalScript | None
+) -> TableRow:
     return TableRow(
         rank=ranked.rank,
         script_id=ranked.script_id,
@@ -314,6 +356,7 @@ def _table_row(ranked: RankedScript, script: CandidateScript, final: FinalScript
         first_choices=ranked.first_choices,
         mentions=ranked.mentions,
         pairwise_wins=ranked.pairwise_wins,
+        **{name: getattr(sure, name, None) for name in _CERTAINTY},
         pattern_used=script.pattern_used,
         estimated_duration=script.estimated_duration,
         personalized=bool(final and final.personalized),

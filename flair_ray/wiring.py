@@ -130,6 +130,14 @@ def usable_videos() -> list[str]:
     return usable
 
 
+def choose_voters(asked: str, writer: Choice, *, keyless: bool = False) -> Choice:
+    """Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of the provider that writes. Raises as ``choose_model``."""
+    provider, _, model = asked.partition(":")
+    if provider in DEFAULT_MODELS:
+        return choose_model(provider, model or None, keyless=keyless)
+    return choose_model(writer.model.provider, asked, writer.model.base_url, keyless=keyless)
+
+
 def declared_limits(choice: Choice, settings: Settings, asked: Limits | None = None) -> Limits:
     """Each limit by whoever says it first: the command, FLAIR_<PROVIDER>_…, FLAIR_MAX_IN_FLIGHT, the vendor."""
     account = choice.account

@@ -97,6 +97,7 @@ class Configuration(Answer):
     feedback: Feedback
     provider: str
     model: str
+    voter_model: str
     max_usd: float | None
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.config import JsonDict
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
@@ -12,9 +21,10 @@ from starlette.requests import Request
 
 from flair_ray.config import Settings
 from flair_ray.domain.money import MOST_USD
+from flair_ray.domain.rigor import Rigor
 from flair_ray.inputs import ProfileBody
 from flair_ray.inputs.wire import ShortText
-from flair_ray.wiring import DEFAULT_MODELS
+from flair_ray.wiring import DEFAULT_MODELS, LOCAL
 
 MAX_BODY_BYTES = 1024**2
 """Of a JSON body; the longest profile that passes takes half of it."""
@@ -28,8 +38,6 @@ Count = Annotated[int, Strict(), Field(ge=1), BeforeValidator(_whole)]
 """Also 2.0, which JSON does not tell from 2; but neither "2" nor true."""
 Seed = Annotated[int, Strict(), Field(ge=0, le=2**63 - 1), BeforeValidator(_whole)]
 COUNTS = ("num_videos", "num_scripts", "num_personas", "top_n")
-UNKNOWN_HERE = ("voter_model", "rigor")
-"""Fields of the contract that change nothing yet; whoever sends one is told so among the run's warnings."""
 EXAMPLE: JsonDict = {
     "reasoning_model": "offline",
     "creator_profile": {
@@ -51,7 +59,7 @@ class StartBody(BaseModel):
     creator_profile: ProfileBody
     """Whose voice the scripts are for."""
     reasoning_model: Annotated[ShortText, Field(json_schema_extra={"enum": [*DEFAULT_MODELS]})]
-    """Who analyzes, writes and votes: usable here are those of `GET /api/providers`."""
+    """Who analyzes, writes and, without a ``voter_model``, votes: usable here are those of `GET /api/providers`."""
     num_videos: Count = 100
     """To learn from."""
     num_scripts: Count = 20
@@ -68,7 +76,9 @@ class StartBody(BaseModel):
     """Videos that were sent to `POST /api/videos`; the samples without one."""
     video_model: ShortText | None = None
     voter_model: ShortText | None = None
-    rigor: ShortText | None = None
+    """Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of the provider that writes."""
+    rigor: Rigor = Rigor.STANDARD
+    """`careful` asks a third of the viewers twice, and puts two scripts on the sheet that test them."""
 
     @field_validator(*COUNTS)
     @classmethod
@@ -79,9 +89,20 @@ class StartBody(BaseModel):
             raise ValueError(f"{count} is above the limit of {limit}")
         return count
 
-    def remarks(self) -> tuple[str, ...]:
-        """What was sent and changes nothing."""
-        return tuple(f"{name} has no effect here." for name in UNKNOWN_HERE if getattr(self, name) is not None)
+    @model_validator(mode="after")
+    def _names_no_file(self) -> Self:
+        """A local model is a file, and which files there are is nobody's business over HTTP."""
+        voters = self.voter_model or LOCAL
+        provider = voters.partition(":")[0]
+        if (
+            LOCAL in (provider, self.reasoning_model)
+            and provider not in {*DEFAULT_MODELS} - {LOCAL}
+            and voters != LOCAL
+        ):
+            raise ValueError(
+                "which local model votes is set where the server runs: voter_model is `local` or another's"
+            )
+        return self
 
 
 def most(count: str, settings: Settings) -> int:

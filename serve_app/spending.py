@@ -34,7 +34,7 @@ class Spending:
 
     async def reserve(self, tenant: Tenant, run_id: RunId, spec: RunSpec, *, again: bool = False) -> None:
         """Room for the cap of this run. Raises HTTPException 402 when there is none."""
-        if tenant.max_usd is None or (spec.money.price and spec.money.price.free):
+        if tenant.max_usd is None or spec.money.free:
             return
         if spec.money.max_usd is None:
             raise HTTPException(402, "This run has no cap, so no budget has room for it: start another one.")
@@ -80,8 +80,7 @@ class Spending:
 def prepare_for(tenant: Tenant, order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
     """As ``prepare``; under a budget every run that costs has a cap, if need be what it is expected to take at most."""
     spec, inputs = prepare(order, settings)
-    price = spec.money.price
-    if tenant.max_usd is None or order.max_usd is not None or (price and price.free):
+    if tenant.max_usd is None or order.max_usd is not None or spec.money.free:
         return spec, inputs
     high = estimate(spec, inputs).usd("high")
     cap = tenant.max_usd if high is None else math.ceil(high * 100) / 100

@@ -91,6 +91,8 @@ class Studio:
             videos=videos,
             profile=body.creator_profile.to_domain(),
             provider=body.reasoning_model,
+            voter_model=body.voter_model,
+            rigor=body.rigor,
             num_videos=body.num_videos,
             num_scripts=body.num_scripts,
             num_personas=body.num_personas,
@@ -100,7 +102,7 @@ class Studio:
         )
         _, order = make_order(options, self.settings, keyless=keyless)
         video_model = body.video_model if body.video_model in VIDEO_PROVIDERS else None
-        remarks = [*order.remarks, *body.remarks()]
+        remarks = [*order.remarks]
         if body.video_model is not None and body.video_model not in usable_videos():
             remarks.append(f"video_model {body.video_model!r} cannot be used here as things are.")
         order = replace(order, session_id=session_id, video_model=video_model, remarks=tuple(remarks))

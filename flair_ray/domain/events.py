@@ -37,7 +37,8 @@ class EventName(StrEnum):
     S4_TASK_STARTED = "s4_task_started"
     """persona_id, name, location, age, occupation, description"""
     VOTE_CAST = "vote_cast"
-    """persona_id, persona_name, top_5, completed, total, persona_description, reaction"""
+    """persona_id, persona_name, top_5 (empty for a viewer who is asked again), completed, total, persona_description,
+    reaction"""
     S5_COMPLETE = "s5_complete"
     """top_ids, top_n"""
     S6_TASK_STARTED = "s6_task_started"

@@ -86,12 +86,28 @@ class Money:
     allowances: dict[StageName, int] = field(default_factory=dict)
     """Per stage the micro-dollars that the run may have spent in all by its end; empty without a cap."""
     thinking_tokens: int = 0
+    stage_prices: dict[StageName, Price | None] = field(default_factory=dict)
+    """Of stages that another model answers."""
+
+    def price_of(self, stage: StageName) -> Price | None:
+        return self.stage_prices.get(stage, self.price)
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing that this run does costs anything."""
+        return all(price is not None and price.free for price in (self.price, *self.stage_prices.values()))
+
+    @property
+    def known(self) -> bool:
+        """Whether every price is."""
+        return None not in (self.price, *self.stage_prices.values())
 
     def purse(self, stage: StageName) -> Purse | None:
         """None: this run has no cap."""
-        if self.price is None or stage not in self.allowances:
+        price = self.price_of(stage)
+        if price is None or stage not in self.allowances:
             return None
-        return Purse(self.allowances[stage], self.price, self.thinking_tokens)
+        return Purse(self.allowances[stage], price, self.thinking_tokens)
 
 
 def dollars(usd: float | None) -> str:

@@ -40,3 +40,5 @@ class Persona:
     platform_behavior: str
     attention_style: str
     description: str
+    weight: float = 1.0
+    """How much its ballot counts."""

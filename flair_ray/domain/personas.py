@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NewType
 
 from flair_ray.domain.ballots import Ballot
-from flair_ray.domain.codec import encode
+from flair_ray.domain.codec import adapter
 from flair_ray.domain.ids import RunId, ScriptId, digest
 from flair_ray.domain.people import Persona
 
@@ -51,7 +51,8 @@ class PersonaState:
 
 
 def persona_key(persona: Persona) -> PersonaKey:
-    return PersonaKey(digest(encode(persona), length=32))
+    """Of who it is: how much it counts in one panel is no part of that."""
+    return PersonaKey(digest(adapter(Persona).dump_json(persona, exclude={"weight"}).decode(), length=32))
 
 
 def track_record(state: PersonaState) -> float | None:

@@ -10,6 +10,7 @@ from flair_ray.domain.calls import CallTally
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.money import Money
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.videos import Video
 
 
@@ -86,11 +87,23 @@ class RunSpec:
     limits: Limits = field(default_factory=Limits)
     money: Money = field(default_factory=Money)
     feedback: Feedback = field(default_factory=Feedback)
+    voter_model: ModelChoice | None = None
+    """Who votes, where that is another model than writes."""
+    voter_limits: Limits = field(default_factory=Limits)
+    rigor: Rigor = Rigor.STANDARD
     warnings: tuple[str, ...] = ()
     """What was clamped or dropped on the way in, in words."""
 
     video_model: str | None = None
     """By which provider its videos are made unless told otherwise."""
+
+    def model_of(self, stage: StageName) -> ModelChoice:
+        """Who answers in this stage."""
+        return self.voter_model if stage is StageName.S4 and self.voter_model else self.model
+
+    def limits_of(self, stage: StageName) -> Limits:
+        """What the account of that model stands, as far as declared."""
+        return self.voter_limits if stage is StageName.S4 and self.voter_model else self.limits
 
     @property
     def max_in_flight(self) -> int | None:

@@ -177,7 +177,7 @@ class Driver:
             await self._map(step, state, lease, late, retry_skipped=retry_skipped)
             return
         await self._store.begin_stage(lease, step.name, 1)
-        state.outputs[step.name] = (step.compute(state),)
+        state.outputs[step.name] = (await asyncio.to_thread(step.compute, state),)
         await self._complete(step, state, lease, [])
 
     async def _map(
@@ -194,8 +194,8 @@ class Driver:
             shared=work.shared,
             items=await self._seated(lease.run_id, work) if step.votes else work.items,
             total=len(work.items),
-            model=spec.model,
-            limits=spec.limits,
+            model=spec.model_of(step.name),
+            limits=spec.limits_of(step.name),
             share=spec.cache,
             purse=spec.money.purse(step.name),
             hedges=int(self._settings.hedged_share * len(work.items)),

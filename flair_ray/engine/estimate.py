@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, cycle, islice, product
 from typing import Any
 
@@ -70,17 +70,24 @@ class Estimate:
     stages: Mapping[StageName, StageEstimate]
     price: Price | None
     duration_s: float
+    stage_prices: Mapping[StageName, Price | None] = field(default_factory=dict)
+    """Of stages that another model answers."""
+
+    def price_of(self, stage: StageName) -> Price | None:
+        return self.stage_prices.get(stage, self.price)
 
     def usd(self, bound: str = "expected") -> float | None:
-        """Dollars of the whole run at ``low``, ``expected`` or ``high``; None without a price."""
-        return sum(self.price.usd(getattr(s, bound)) for s in self.stages.values()) if self.price else None
+        """Dollars of the whole run at ``low``, ``expected`` or ``high``; None where a price is unknown."""
+        costs = [p.usd(getattr(s, bound)) if (p := self.price_of(n)) else None for n, s in self.stages.items()]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
 
     def document(self) -> dict[str, Any]:
         """The whole of it as plain JSON values."""
         bounds = ("low", "expected", "high")
         return {
             "stages": {
-                name.value: {"calls": s.calls, **{b: _bound(getattr(s, b), self.price) for b in bounds}}
+                name.value: {"calls": s.calls, **{b: _bound(getattr(s, b), self.price_of(name)) for b in bounds}}
                 for name, s in self.stages.items()
             },
             "calls": sum(s.calls for s in self.stages.values()),
@@ -90,8 +97,8 @@ class Estimate:
         }
 
     def stage_usd(self) -> dict[StageName, float]:
-        """Expected dollars by stage; empty without a price."""
-        return {name: self.price.usd(s.expected) for name, s in self.stages.items()} if self.price else {}
+        """Expected dollars by stage, of those with a price."""
+        return {n: price.usd(s.expected) for n, s in self.stages.items() if (price := self.price_of(n))}
 
 
 def _bound(usage: Usage, price: Price | None) -> dict[str, Any]:
@@ -100,23 +107,21 @@ def _bound(usage: Usage, price: Price | None) -> dict[str, Any]:
 
 def estimate(spec: RunSpec, inputs: RunInputs) -> Estimate:
     """What the run of this spec is expected to take."""
-    room = thinking_tokens(spec.model)
-    counts = dict(zip(ANSWER_TOKENS, (spec.num_videos, spec.num_scripts, spec.num_personas, spec.top_n), strict=True))
     works = zip(ANSWER_TOKENS, _works(spec, inputs), strict=True)
-    stages = {name: _stage(name, work, counts[name], room) for name, work in works}
-    limits = Limits() if spec.model.provider == "offline" else spec.limits
-    pace = math.inf if spec.model.provider == "offline" else TOKENS_PER_S
-    return Estimate(stages, spec.money.price, round(sum(_duration_s(s, limits, pace) for s in stages.values()), 1))
+    stages = {name: _stage(name, work, thinking_tokens(spec.model_of(name))) for name, work in works}
+    lasts = sum(_duration_s(s, spec.limits_of(n), spec.model_of(n).provider == "offline") for n, s in stages.items())
+    return Estimate(stages, spec.money.price, round(lasts, 1), spec.money.stage_prices)
 
 
 def allowances(estimated: Estimate, max_usd: float) -> dict[StageName, int]:
     """Per stage the micro-dollars that the run may have spent in all by its end."""
-    if estimated.price is None:
+    prices = {name: price for name in estimated.stages if (price := estimated.price_of(name))}
+    if len(prices) < len(estimated.stages):
         return {}
-    price, cap = estimated.price, math.floor(max_usd * MICROS)
-    costs = {name: price.micros(s.expected) for name, s in estimated.stages.items()}
+    cap = math.floor(max_usd * MICROS)
+    costs = {name: prices[name].micros(s.expected) for name, s in estimated.stages.items()}
     *earlier, last = costs
-    slack = max(price.micros(s.worst_call) - costs[name] / s.calls for name, s in estimated.stages.items())
+    slack = max(prices[name].micros(s.worst_call) - costs[name] / s.calls for name, s in estimated.stages.items())
     held = max(0.0, cap - costs[last])
     rest = max(0.0, held - slack)
     planned = sum(costs[name] for name in earlier) or 1.0
@@ -130,12 +135,13 @@ def _works(spec: RunSpec, inputs: RunInputs) -> Iterator[Work[Any, Any]]:
     library = s2_aggregate.aggregate(_patterns(inputs.videos), inputs.videos)
     yield s3_generate.work(library, spec.profile, spec.num_scripts, spec.seed, spec.feedback.s3)
     scripts = [_script(n) for n in range(spec.num_scripts)]
-    yield s4_vote.work(scripts, inputs.personas, spec.seed, spec.feedback.s4)
+    yield s4_vote.work(scripts, inputs.personas, spec.seed, spec.feedback.s4, spec.rigor)
     top = (Placed(script, rank, 0.0) for rank, script in enumerate(scripts[: spec.top_n], start=1))
     yield Work(VoiceBrief(spec.profile, spec.seed), tuple((ItemId(p.script.script_id), p) for p in top))
 
 
-def _stage(name: StageName, work: Work[Any, Any], count: int, room: int) -> StageEstimate:
+def _stage(name: StageName, work: Work[Any, Any], room: int) -> StageEstimate:
+    count = len(work.items)
     items = work.items if name is StageName.S1 else work.items[:: max(1, len(work.items) // SAMPLE)]
     requests = [MAP_STAGES[name].request(work.shared, item) for _, item in items]
     scale = count / len(requests)
@@ -160,10 +166,11 @@ def _stage(name: StageName, work: Work[Any, Any], count: int, room: int) -> Stag
     )
 
 
-def _duration_s(stage: StageEstimate, limits: Limits, tokens_per_s: float) -> float:
-    """Waves of typical calls, or as long as the declared rates let them out, whichever is slower."""
-    latency_s = 0.0 if math.isinf(tokens_per_s) else FIRST_TOKEN_S
-    latency_s += stage.expected.output_tokens / stage.calls / tokens_per_s
+def _duration_s(stage: StageEstimate, limits: Limits, offline: bool) -> float:
+    """Waves of typical calls, or as long as the declared rates let them out, whichever is slower; offline, none."""
+    if offline:
+        return 0.0
+    latency_s = FIRST_TOKEN_S + stage.expected.output_tokens / stage.calls / TOKENS_PER_S
     tokens = stage.expected.input_tokens + stage.expected.output_tokens
     return max(
         math.ceil(stage.calls / (limits.max_in_flight or IN_FLIGHT)) * latency_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -43,7 +44,7 @@ async def load_state(
             _check_kept(run_id, step, outcomes, frozen.get(step.name, ()))
             keep_outputs(state, step, step.work(state), outcomes, frozen.get(step.name, tuple(outcomes)))
         else:
-            state.outputs[step.name] = (step.compute(state),)
+            state.outputs[step.name] = (await asyncio.to_thread(step.compute, state),)
         if step.name not in frozen:
             break
     return state

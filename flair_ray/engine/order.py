@@ -16,10 +16,11 @@ from flair_ray.config import Settings
 from flair_ray.domain import answers
 from flair_ray.domain.codec import adapter, encode
 from flair_ray.domain.events import EventDraft, EventName
-from flair_ray.domain.ids import RunId, digest
+from flair_ray.domain.ids import RunId, StageName, digest
 from flair_ray.domain.money import MOST_USD, Money, Price
 from flair_ray.domain.panel import default_panel
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.runs import Feedback, Limits, ModelChoice, RunInputs, RunSpec
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import allowances, estimate
@@ -53,6 +54,10 @@ class Order:
     limits: Limits = field(default_factory=Limits)
     max_usd: float | None = None
     price: Price | None = None
+    voter_model: ModelChoice | None = None
+    """Who votes; None: the model that writes."""
+    voter_limits: Limits = field(default_factory=Limits)
+    rigor: Rigor = Rigor.STANDARD
     session_id: str = "anonymous"
     feedback: Feedback = field(default_factory=Feedback)
     video_model: str | None = None
@@ -70,6 +75,8 @@ def answers_version() -> str:
 def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
     """The spec and inputs of a run. Raises InputError as ``check`` does."""
     check(order, settings)
+    if order.voter_model == order.model:
+        order = replace(order, voter_model=None)
     warnings = list(order.remarks)
     videos = _distinct("videos", order.videos, lambda v: v.video_id, warnings)[: order.num_videos]
     personas = _distinct("personas", order.personas, lambda p: p.persona_id, warnings)
@@ -96,6 +103,9 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         cache=order.cache,
         limits=order.limits,
         feedback=order.feedback,
+        voter_model=order.voter_model,
+        voter_limits=order.voter_limits,
+        rigor=order.rigor,
         video_model=order.video_model,
         warnings=tuple(warnings),
     )
@@ -104,9 +114,12 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
 
 def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
     """The price that was given, else the one that is known; the cap's shares, from what the run is expected to take."""
-    price = order.price or known_price(order.model)
+    price, voters = order.price or known_price(order.model), order.voter_model
     money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
-    if price is None or price.free:
+    if voters:
+        room = max(money.thinking_tokens, thinking_tokens(voters))
+        money = replace(money, stage_prices={StageName.S4: known_price(voters)}, thinking_tokens=room)
+    if not money.known or money.free:
         return money
     expected = estimate(replace(spec, money=money), inputs)
     capped = {} if order.max_usd is None else allowances(expected, order.max_usd)
@@ -125,8 +138,16 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
 
 def _fingerprint(spec: RunSpec) -> str:
     decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
-    said = adapter(RunSpec).dump_json(decides, exclude={"feedback", "video_model"}).decode()
-    told = [text for text in (spec.feedback.s3, spec.feedback.s4) if text]  # none: as before there was any
+    said = (
+        adapter(RunSpec)
+        .dump_json(decides, exclude={"feedback", "video_model", "voter_model", "voter_limits", "rigor"})
+        .decode()
+    )
+    voters = encode(spec.voter_model) if spec.voter_model else ""
+    rigor = "" if spec.rigor is Rigor.STANDARD else spec.rigor.value
+    told = [
+        text for text in (spec.feedback.s3, spec.feedback.s4, voters, rigor) if text
+    ]  # none: as before there was any
     return f"{answers_version()}-{digest(said, *told, length=12)}"
 
 
@@ -161,6 +182,11 @@ def check(order: Order, settings: Settings) -> None:
         raise InputError(
             f"--max-usd cannot be kept: nobody here knows the price of {order.model.model}. "
             "Give it with --price IN/OUT, in dollars per million tokens."
+        )
+    voters = order.voter_model if order.voter_model != order.model else None
+    if order.max_usd is not None and voters and known_price(voters) is None:
+        raise InputError(
+            f"--max-usd cannot be kept: nobody here knows the price of {voters.model}. Choose another --voter-model."
         )
 
 

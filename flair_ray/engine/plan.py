@@ -15,6 +15,7 @@ from typing import Any
 from flair_ray.domain.events import EventDraft, EventName, Json
 from flair_ray.domain.ids import ItemId, ScriptId, StageName
 from flair_ray.domain.personas import PersonaKey, ballots_by_key
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.work import Work
 from flair_ray.engine.state import RunState
 from flair_ray.ports import MapStage
@@ -115,13 +116,20 @@ PLAN: tuple[Step, ...] = (
     ),
     MapStep(
         s4_vote.Vote(),
-        lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed, run.spec.feedback.s4),
+        lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed, run.spec.feedback.s4, run.spec.rigor),
         votes=lambda run: ballots_by_key(run.personas, run.ballots),
     ),
     ReduceStep(
         StageName.S5,
         lambda run: s5_rank.rank(
-            run.ballots, run.scripts, spoiled=len(run.skipped[StageName.S4]), late=run.missing[StageName.S4]
+            run.ballots,
+            run.scripts,
+            spoiled=len({p.persona_id for p in run.personas} & run.skipped[StageName.S4].keys()),
+            late=run.missing[StageName.S4],
+            personas=run.personas,
+            top_n=run.spec.top_n,
+            seed=run.spec.seed,
+            careful=run.cast if run.spec.rigor is Rigor.CAREFUL else (),
         ),
         tells=_ranking_told,
     ),

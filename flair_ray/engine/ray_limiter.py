@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, TaskCancelledError
 from redis.asyncio import Redis
 
 from flair_ray.actors.rate_limiter import RateLimiter
@@ -24,8 +24,9 @@ from flair_ray.ports import Ask, Permits, Settlement, Turns
 from flair_ray.stores.permits import PERMIT_LEASE_S, RedisPermits
 from flair_ray.stores.redis_store import connect
 
-LIMITER_GONE: tuple[type[Exception], ...] = (RayActorError,)
-"""It may be back in a moment, or another one may be made."""
+LIMITER_GONE: tuple[type[Exception], ...] = (RayActorError, TaskCancelledError)
+"""It may be back in a moment, or another one may be made. A call that one shard began is cancelled with that shard, and
+what the next one in this process has asked for goes on."""
 KEPT_ACCOUNTS = 100
 """Accounts from which on idle ones are forgotten."""
 

@@ -107,7 +107,7 @@ def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "stage_counts": {name.value: plain(counts) for name, counts in snapshot.stages.items()},
         "configuration": {name: plain(getattr(spec, name)) for name in names}
         | {"provider": spec.model.provider, "model": spec.model.model, "video_model": spec.video_model}
-        | {"max_usd": spec.money.max_usd},
+        | {"max_usd": spec.money.max_usd, "voter_model": spec.model_of(StageName.S4).model},
         "spend": {"calls": plain(snapshot.tally), "cost": plain(cost_of(snapshot))},
         "warnings": list(spec.warnings),
     }
@@ -120,8 +120,12 @@ def _spec(snapshot: RunSnapshot) -> RunSpec:
 
 def cost_of(snapshot: RunSnapshot) -> Cost:
     """What the calls so far have cost, where that is known."""
-    price = snapshot.spec.money.price if snapshot.spec else None
-    if price is None:
+    if snapshot.spec is None or not snapshot.spec.money.known:
         return Cost(None, "the price of this model is not known")
+    money, usd = snapshot.spec.money, 0.0
+    for name, counts in snapshot.stages.items():
+        if price := money.price_of(name):
+            usd += price.usd(counts.tally.usage)
+    basis = "; ".join(dict.fromkeys(map(str, (money.price, *money.stage_prices.values()))))
     unsure = [c.unsure_usd for c in snapshot.stages.values() if c.unsure_usd is not None]
-    return Cost(price.usd(snapshot.tally.usage), str(price), sum(unsure) if unsure else None)
+    return Cost(usd, basis, sum(unsure) if unsure else None)

@@ -11,6 +11,7 @@ from flair_ray.domain.ids import ItemId, StageName
 from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
 from flair_ray.domain.ranking import RankedScript, Ranking
+from flair_ray.domain.rigor import Rigor, counted, original
 from flair_ray.domain.runs import RunSpec
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.domain.videos import Video
@@ -50,12 +51,24 @@ class RunState:
         return cast("tuple[CandidateScript, ...]", self._all(StageName.S3))
 
     @property
-    def ballots(self) -> tuple[Ballot, ...]:
+    def cast(self) -> tuple[Ballot, ...]:
+        """All ballots that came in time, those that only a careful run asks for included."""
         return cast("tuple[Ballot, ...]", self._all(StageName.S4))
 
     @property
+    def ballots(self) -> tuple[Ballot, ...]:
+        """Those that count."""
+        return self._counted(self.cast)
+
+    @property
     def late_ballots(self) -> tuple[Ballot, ...]:
-        return cast("tuple[Ballot, ...]", self.late.get(StageName.S4, ()))
+        return self._counted(cast("tuple[Ballot, ...]", self.late.get(StageName.S4, ())))
+
+    def _counted(self, ballots: tuple[Ballot, ...]) -> tuple[Ballot, ...]:
+        if self.spec.rigor is Rigor.STANDARD or not self.scripts:
+            return ballots
+        copied = original(self.scripts, self.spec.seed).script_id
+        return counted(ballots, copied, {persona.persona_id for persona in self.personas})
 
     @property
     def ranking(self) -> Ranking:

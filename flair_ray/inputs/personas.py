@@ -37,6 +37,8 @@ class PersonaBody(BaseModel):
     platform_behavior: RequiredText
     attention_style: RequiredText
     description: RequiredText
+    weight: Annotated[float, Field(ge=0.001, le=1000)] = 1.0
+    """How much its ballot counts beside those of others."""
 
     def to_domain(self) -> Persona:
         """The same facts inside the library."""

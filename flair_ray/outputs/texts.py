@@ -33,6 +33,7 @@ def ballots_jsonl(result: RunResult) -> str:
 def ranking_csv(result: RunResult) -> str:
     """Every ranked script, best first."""
     names = ["rank", "script_id", "vote_score", "first_choices", "mentions", "pairwise_wins"]
+    names += ["rank_low", "rank_high", "p_top", "polarisation"]
     names += ["pattern_used", "estimated_duration", "personalized", "hook"]
     return _csv(names, ([getattr(row, name) for name in names] for row in result.table()))
 

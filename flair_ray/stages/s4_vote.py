@@ -26,6 +26,7 @@ from flair_ray.domain.calls import ChatRequest
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import ItemId, StageName
 from flair_ray.domain.people import Persona
+from flair_ray.domain.rigor import AGAIN, Rigor, controls, replicates, without_controls
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.domain.work import PollSheet, Voter, Work
 from flair_ray.errors import InvalidAnswer
@@ -39,16 +40,25 @@ CONSONANTS = "BCDFGHJKLMNPQRSTVWXZ"
 
 
 def work(
-    scripts: Sequence[CandidateScript], personas: Sequence[Persona], seed: int, feedback: str = ""
+    scripts: Sequence[CandidateScript],
+    personas: Sequence[Persona],
+    seed: int,
+    feedback: str = "",
+    rigor: Rigor = Rigor.STANDARD,
 ) -> Work[PollSheet, Voter]:
-    """One item per persona; blocks are dealt round, so their sizes differ by at most one."""
+    """One item per persona; blocks are dealt round, so their sizes differ by at most one. Careful runs ask more."""
     if not scripts:  # a cap may end a run before its first script: there is nothing to ask anybody about
         return Work(PollSheet((), (), (), seed), ())
+    again: tuple[Persona, ...] = ()
     blocks = min(BLOCKS, len(scripts), len(personas))
+    if rigor is Rigor.CAREFUL:
+        scripts, again = (*scripts, *controls(scripts, seed)), replicates(personas, seed)
     orders = cyclic_orders(len(scripts), blocks, seed)
     sheet = PollSheet(tuple(scripts), labels(len(scripts), seed), orders, seed, feedback)
-    voters = ((ItemId(p.persona_id), Voter(p, i % blocks)) for i, p in enumerate(personas))
-    return Work(sheet, tuple(voters))
+    voters = [Voter(p, i % blocks) for i, p in enumerate(personas)]
+    block = {voter.persona.persona_id + AGAIN: voter.block for voter in voters}
+    voters += [Voter(p, (block[p.persona_id] + blocks // 2) % blocks) for p in again]  # far from where it stood
+    return Work(sheet, tuple((ItemId(voter.persona.persona_id), voter) for voter in voters))
 
 
 def labels(count: int, seed: int) -> tuple[str, ...]:
@@ -126,12 +136,13 @@ class Vote:
         )
 
     def progress(self, item: Voter, output: Ballot) -> EventDraft:
+        again = item.persona.persona_id.endswith(AGAIN)  # a replicate scores nothing, and so do controls
         return EventDraft(
             EventName.VOTE_CAST,
             {
                 "persona_id": item.persona.persona_id,
                 "persona_name": item.persona.name,
-                "top_5": list(output.top),
+                "top_5": list(() if again else without_controls(output.top, None)),
                 "persona_description": item.persona.description,
                 "reaction": output.reaction,
             },

@@ -203,7 +203,8 @@ class RunProgress:
     def _count_vote(self, voter: str, top: list[str]) -> None:
         for place, script_id in enumerate(top[:BALLOT_LENGTH]):
             self.points[script_id] += BALLOT_LENGTH - place
-        self.news.append(f"{voter}: {', '.join(top)}")
+        if top:  # a viewer who is asked again scores nothing
+            self.news.append(f"{voter}: {', '.join(top)}")
 
     def _on_skip(self, event: Event) -> None:
         video = _get(event.data, "video_id", "")

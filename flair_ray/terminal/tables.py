@@ -40,13 +40,13 @@ class Check:
 
 
 def ranking_table(result: RunResult) -> Table:
-    """The ranking, best first, a line below the scripts that were personalised."""
-    table = _table("#>", "hook*", "script", "score>", "1st>", "ballots>", "length>")
+    """The ranking, best first, each script with its 95 % interval; a line below those that were personalised."""
+    table = _table("#>", "hook*", "script", "places>", "score>", "1st>", "length>")
     rows, taken = result.table(), {final.script_id for final in result.results}
     for row in rows[: max(LEAST_ROWS, len(taken))]:
         chosen = row.script_id in taken
         hook = Text(clean(row.hook), no_wrap=not chosen)
-        votes = (f"{row.vote_score:g}", row.first_choices, row.mentions)
+        votes = (row.places, f"{row.vote_score:g}", row.first_choices)
         cells = (row.rank, hook, row.script_id, *votes, f"{row.estimated_duration:.0f} s")
         _add(table, *cells, style="" if chosen else "dim", end_section=row.rank == len(taken))
     return table
@@ -76,9 +76,9 @@ def receipt_table(result: RunResult) -> Table:
 def estimate_table(estimated: Estimate) -> Table:
     """What each stage is expected to take, a last line for all of them."""
     table = _table("", "calls>", "in>", "cached>", "out>", "think>", "low>", "expected>", "high>")
-    bounds, stages, price = ("low", "expected", "high"), estimated.stages, estimated.price
+    bounds, stages = ("low", "expected", "high"), estimated.stages
     for name, stage in stages.items():
-        costs = (dollars(price.usd(getattr(stage, bound)) if price else None) for bound in bounds)
+        costs = (dollars(p.usd(getattr(stage, b)) if (p := estimated.price_of(name)) else None) for b in bounds)
         _add(table, STAGE_LABELS[name], f"{stage.calls:,}", *_tokens(stage.expected), *costs, style="dim")
     total = sum((stage.expected for stage in stages.values()), Usage())
     costs = (dollars(estimated.usd(bound)) for bound in bounds)

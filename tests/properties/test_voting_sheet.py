@@ -7,7 +7,12 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_ray.stages.s4_vote import BLOCKS, CONSONANTS, cyclic_orders, labels
+from flair_ray.data import sample_personas
+from flair_ray.domain.answers import BallotForm
+from flair_ray.domain.ids import ScriptId
+from flair_ray.domain.scripts import CandidateScript
+from flair_ray.errors import InvalidAnswer
+from flair_ray.stages.s4_vote import BLOCKS, CONSONANTS, Vote, cyclic_orders, labels, work
 
 counts = st.integers(1, 60)
 seeds = st.integers()
@@ -60,3 +65,22 @@ def test_a_label_leans_to_no_place_over_many_seeds() -> None:
     first = Counter(labels(20, seed)[0][0] for seed in range(2_000))
     assert len(first) == len(CONSONANTS)
     assert all(60 < n < 150 for n in first.values())
+
+
+@given(st.integers(1, 8), st.data())
+def test_only_so_many_different_known_labels_are_a_ballot(count: int, data: st.DataObject) -> None:
+    """Unknown, repeated, short, long, empty, in another case, with a blank: refused, whatever it is."""
+    scripts = [CandidateScript(ScriptId(f"S{n}"), "p", "Hook.", "Body.", "End.", 20.0, "") for n in range(count)]
+    todo = work(scripts, sample_personas()[:3], seed=7)
+    known = todo.shared.labels
+    odd = st.sampled_from([known[0].lower(), f" {known[0]}", "", "AEIOU"]) | st.text(max_size=3)
+    top = data.draw(st.lists(st.sampled_from(known) | odd, max_size=8) | st.permutations(known).map(lambda p: p[:5]))
+    valid = len(top) == len(set(top)) == min(5, count) and set(top) <= set(known)
+    try:
+        ballot = Vote().parse(todo.shared, todo.items[0][1], BallotForm(reaction="Hm.", top=top))
+    except InvalidAnswer:
+        assert not valid
+    else:
+        assert valid
+        named = dict(zip(known, scripts, strict=True))
+        assert ballot.top == tuple(named[label].script_id for label in top)

@@ -18,7 +18,7 @@ from flair_ray.domain.ranking import rank
 from flair_ray.domain.runs import ModelChoice, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
 from flair_ray.errors import InfrastructureError
-from flair_ray.result import OFFLINE_NOTICE, PRESCREEN_NOTICE, Cost, RunResult, Timing
+from flair_ray.result import OFFLINE_NOTICE, PRESCREEN_NOTICE, SAME_MODEL_NOTICE, Cost, RunResult, Timing
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_the_document_has_the_fields_that_clients_know(result: RunResult) -> Non
 def test_what_a_result_is_not_is_said_with_it(result: RunResult) -> None:
     assert result.disclosures == (PRESCREEN_NOTICE, OFFLINE_NOTICE, "Mind the gap.")
     real = replace(result, spec=replace(result.spec, model=ModelChoice("openai", "m")), notices=(PRESCREEN_NOTICE,))
-    assert real.disclosures == (PRESCREEN_NOTICE,)
+    assert real.disclosures == (PRESCREEN_NOTICE, SAME_MODEL_NOTICE)
 
 
 def test_the_table_prefers_the_creators_voice(result: RunResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -55,3 +56,28 @@ async def test_a_limiter_that_is_killed_grants_nothing_twice_and_loses_nothing(r
     await redis.connection_pool.aclose()
     ray.kill(ray.get_actor(limiter_name(version), namespace=NAMESPACE))
     assert (most, done, left.in_flight) == (4, 120, 0)
+
+
+@pytest.mark.usefixtures("ray_cluster")
+async def test_a_call_that_is_cancelled_with_its_task_costs_nobody_else_his_turn(redis_url: str) -> None:
+    """As Ray does with what a cancelled shard has begun, while the next shard of the process waits for the answer."""
+    import ray
+
+    version, account, limits = uuid4().hex[:8], uuid4().hex, Limits(max_in_flight=4)
+    exchange = limiter_exchange(RedisAccounts(redis_url), version, account, limits)
+    await exchange("somebody", [], [], [], 0.0)
+    actor, to_cancel = ray.get_actor(limiter_name(version), namespace=NAMESPACE), 3
+
+    async def cut_short(*args: object) -> Any:
+        nonlocal to_cancel
+        ref = actor.exchange.remote(account, limits, *args)
+        if to_cancel:
+            to_cancel -= 1
+            ray.cancel(ref)
+        return await ref
+
+    desk = PermitDesk(cut_short, LIMITER_GONE, PERMIT_LEASE_S, SystemClock())
+    async with desk.limiter("r", "s").permit(1):
+        assert to_cancel == 0
+    await desk.close()
+    ray.kill(actor)

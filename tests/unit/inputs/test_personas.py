@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flair_ray.domain.people import Persona
+from flair_ray.domain.personas import persona_key
 from flair_ray.errors import InputError
 from flair_ray.inputs import personas, read_personas
 
@@ -89,3 +90,20 @@ def test_too_many(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"p\.json: No such file"):
         read_personas(tmp_path / "p.json")
+
+
+def test_a_weight_is_how_much_a_ballot_counts_and_no_part_of_who_it_is(write: Write) -> None:
+    (heavy,) = read_personas(write("p.json", json.dumps([{**ADA, "weight": 2.5}])))
+    assert (heavy.weight, EXPECTED.weight) == (2.5, 1.0)
+    assert persona_key(heavy) == persona_key(EXPECTED)
+    csv_row = ",".join(str(value) if key != "interests" else "bread" for key, value in ADA.items() if key != "location")
+    (light,) = read_personas(
+        write("p.csv", f"{','.join(k for k in ADA if k != 'location')},location,weight\n{csv_row},Porto,0.5")
+    )
+    assert light.weight == 0.5
+
+
+@pytest.mark.parametrize("weight", [0, -1, "heavy", 1001, float("nan")])
+def test_a_weight_that_is_none_is_refused(write: Write, weight: object) -> None:
+    with pytest.raises(InputError, match="weight"):
+        read_personas(write("p.json", json.dumps([{**ADA, "weight": weight}])))

@@ -25,11 +25,11 @@ from flair_ray.domain.patterns import (
     Trigger,
 )
 from flair_ray.domain.people import CreatorProfile, Persona
-from flair_ray.domain.ranking import rank
 from flair_ray.domain.runs import ModelChoice, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
 from flair_ray.domain.videos import Engagement, Video
 from flair_ray.result import Cost, RunResult, Timing
+from flair_ray.stages.s5_rank import rank
 
 HOOKS = (
     "You have been watering that plant wrong since the day you bought it.",
@@ -184,7 +184,7 @@ def build(
     """A completed run of these sizes; ``changes`` replace fields of the result."""
     candidates, people = _scripts(scripts), _personas(personas)
     ballots = _ballots(candidates, people)
-    ranking = rank(ballots, candidates, spoiled=1)
+    ranking = rank(ballots, candidates, spoiled=1, personas=people, top_n=top_n, seed=7)
     by_id = {script.script_id: script for script in candidates}
     top_n = min(top_n, scripts)
     stages = _stages(videos, scripts, personas, top_n)

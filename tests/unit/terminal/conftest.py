@@ -15,10 +15,10 @@ from flair_ray.domain.calls import CallTally
 from flair_ray.domain.events import Event, Json
 from flair_ray.domain.ids import PersonaId, RunId, ScriptId, StageName
 from flair_ray.domain.people import CreatorProfile
-from flair_ray.domain.ranking import rank
 from flair_ray.domain.runs import ModelChoice, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.result import Cost, RunResult, Timing
+from flair_ray.stages.s5_rank import rank
 
 T0 = 1_760_000_000_000
 """When every log of these tests begins, milliseconds since the epoch."""

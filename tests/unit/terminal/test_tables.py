@@ -39,9 +39,9 @@ def test_the_ranking_is_in_order_with_its_votes(
     make_result: Callable[..., RunResult], show: Callable[..., str]
 ) -> None:
     lines = show(ranking_table(make_result())).splitlines()
-    assert lines[0].split() == ["#", "hook", "script", "score", "1st", "ballots", "length"]
+    assert lines[0].split() == ["#", "hook", "script", "places", "score", "1st", "length"]
     assert [line.split()[0] for line in lines[2:] if line.strip()] == ["1", "2", "3", "4"]
-    assert lines[2].split() == ["1", "You", "water", "it", "wrong.", "S0", "15", "3", "3", "21", "s"]
+    assert lines[2].split() == ["1", "You", "water", "it", "wrong.", "S0", "1", "15", "3", "21", "s"]
     assert not lines[4].strip(), "a gap below the two that were personalised"
 
 

@@ -1,0 +1,121 @@
+"""What no rule and no interval may depend on, for any ballots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
+from flair_ray.domain.codec import encode
+from flair_ray.domain.ids import PersonaId, ScriptId
+from flair_ray.domain.people import Persona
+from flair_ray.domain.scripts import CandidateScript
+from flair_ray.domain.voting.agreement import preferred
+from flair_ray.domain.voting.rules import averaged_borda, copeland, kemeny, other_rules, plackett_luce
+from flair_ray.domain.voting.votes import Votes, votes
+from flair_ray.stages.s5_rank import rank
+
+Election = tuple[list[Ballot], list[CandidateScript]]
+
+
+@st.composite
+def elections(draw: st.DrawFn, least: int = 2) -> Election:
+    ids = [ScriptId(f"S{n:02d}") for n in range(draw(st.integers(2, 9)))]
+    scripts = [CandidateScript(i, "p", f"Hook {i}.", "Body.", "Payoff.", 20.0, "notes") for i in ids]
+    blocks = draw(st.integers(1, 3))
+    tops = draw(st.lists(st.permutations(ids), min_size=least, max_size=12))
+    ballots = [
+        Ballot(
+            PersonaId(f"p{n:02d}"), tuple(top[:BALLOT_LENGTH]), tuple(ids[n % blocks :] + ids[: n % blocks]), n % blocks
+        )
+        for n, top in enumerate(tops)
+    ]
+    return ballots, scripts
+
+
+def persona(name: PersonaId, weight: float) -> Persona:
+    return Persona(name, "Ada", 30, "Porto", "nurse", (), "scrolls", "patient", "", weight)
+
+
+def cast(election: Election, weights: list[float] | None = None) -> Votes:
+    ballots, scripts = election
+    held = votes(ballots, [s.script_id for s in scripts])
+    return replace(held, weights=np.array(weights)) if weights else held
+
+
+@settings(max_examples=30)
+@given(elections(), st.randoms(use_true_random=False))
+def test_arrival_changes_no_byte(election: Election, rng: object) -> None:
+    ballots, scripts = election
+    shuffled = (sorted(each, key=lambda _: rng.random()) for each in (ballots, scripts))  # type: ignore[attr-defined]
+    assert encode(rank(*shuffled, top_n=3, seed=5)) == encode(rank(ballots, scripts, top_n=3, seed=5))
+
+
+@settings(max_examples=30)
+@given(elections(), st.data())
+def test_names_change_no_number(election: Election, data: st.DataObject) -> None:
+    ballots, scripts = election
+    ids = [s.script_id for s in scripts]
+    other = dict(zip(ids, data.draw(st.permutations(ids)), strict=True))
+    renamed = [replace(s, script_id=other[s.script_id]) for s in scripts]
+    revoted = [replace(b, top=tuple(other[i] for i in b.top), order=tuple(other[i] for i in b.order)) for b in ballots]
+    assert rank(revoted, renamed, top_n=3).evidence == rank(ballots, scripts, top_n=3).evidence
+
+
+@settings(max_examples=30)
+@given(elections(), st.data())
+def test_a_voter_of_weight_two_is_two_voters(election: Election, data: st.DataObject) -> None:
+    ballots, scripts = election
+    weights = data.draw(st.lists(st.integers(1, 3), min_size=len(ballots), max_size=len(ballots)))
+    split = [
+        replace(b, persona_id=PersonaId(f"{b.persona_id}-{n}"))
+        for b, w in zip(ballots, weights, strict=True)
+        for n in range(w)
+    ]
+    people = [persona(b.persona_id, float(w)) for b, w in zip(ballots, weights, strict=True)]
+    once, apart = rank(ballots, scripts, personas=people), rank(split, scripts)
+    assert {(r.script_id, r.score, r.pairwise_wins) for r in once.rows} == {
+        (r.script_id, r.score, r.pairwise_wins) for r in apart.rows
+    }
+    heavy, many = cast(election, [float(w) for w in weights]), cast((split, scripts))
+    for one, other in zip(other_rules(heavy), other_rules(many), strict=True):
+        assert one.ranks == other.ranks
+    assert np.allclose(plackett_luce(heavy), plackett_luce(many), atol=1e-6)
+
+
+@settings(max_examples=30)
+@given(elections(), st.data())
+def test_moving_a_script_up_on_a_ballot_never_takes_it_down(election: Election, data: st.DataObject) -> None:
+    """Averaged Borda, Copeland and Plackett-Luce; Kemeny is monotone too, where its order is the only best one."""
+    ballots, scripts = election
+    which = data.draw(st.integers(0, len(ballots) - 1))
+    place = data.draw(st.integers(1, len(ballots[which].top) - 1))
+    lifted = list(ballots[which].top)
+    lifted[place - 1], lifted[place] = lifted[place], lifted[place - 1]
+    script = [s.script_id for s in scripts].index(lifted[place - 1])
+    before, after = (
+        cast(election),
+        cast(([*ballots[:which], replace(ballots[which], top=tuple(lifted)), *ballots[which + 1 :]], scripts)),
+    )
+
+    for scores in (averaged_borda, lambda held: copeland(preferred(held, held.weights))):
+        was, now = scores(before), scores(after)
+        others = np.arange(len(scripts)) != script
+        assert now[script] >= was[script]
+        assert ((now[script] >= now) | (was[script] < was) | ~others).all()
+    assert plackett_luce(after)[script] >= plackett_luce(before)[script] - 1e-6
+
+
+@settings(max_examples=30)
+@given(elections())
+def test_who_beats_all_others_is_first_for_copeland_and_kemeny(election: Election) -> None:
+    held = cast(election)
+    ahead = preferred(held, held.weights)
+    winners = [i for i, row in enumerate(ahead - ahead.T) if (np.delete(row, i) > 0).all()]
+    order, exact = kemeny(ahead)
+    assert exact
+    for winner in winners:
+        assert (int(np.argmax(copeland(ahead))), int(order[0])) == (winner, winner)
