@@ -209,11 +209,7 @@ export function votes(signal) {
     text(count, `${shown.filter((persona) => persona.state === "done").length} of ${Math.max(shown.length, state.stages.S4_MAP.total)}`);
     return whole;
   }
-  const light = (id) => {
-    matrix.style.setProperty("--lit", String(columns.get(id) ?? -1));
-    matrix.dataset.lit = String(columns.has(id));
-  };
-  return { el, render, light };
+  return { el, render };
 }
 
 const aboutPersona = (persona, hooks) => persona && [
@@ -228,15 +224,13 @@ const aboutPersona = (persona, hooks) => persona && [
     h("li", {}, h("i", { class: `place p${place}` }, String(place + 1)), h("span", {}, h("b", {}, id), " ", hooks.get(id) ?? "")))),
 ];
 
-export function board(light) {
+export function board() {
   const list = h("ol", { class: "board", tabindex: 0, "aria-label": "Scripts by points" });
   const { el, count } = panel("leaders", "Running order", null, list);
   const rows = new Map();
-  list.addEventListener("pointerover", (event) => light(event.target.closest("li")?.dataset.id));
-  list.addEventListener("pointerleave", () => light(null));
   function row(id) {
     const parts = { place: h("b", { class: "num" }), hook: h("span", { class: "spoken" }), bar: h("i"), points: h("span", { class: "num" }), mark: h("span", { class: "chip" }) };
-    parts.el = h("li", { dataset: { id } }, parts.place, h("div", {}, parts.hook, h("span", { class: "track" }, parts.bar), h("span", { class: "small soft" }, id, " ", parts.mark)), parts.points);
+    parts.el = h("li", {}, parts.place, h("div", {}, parts.hook, h("span", { class: "track" }, parts.bar), h("span", { class: "small soft" }, id, " ", parts.mark)), parts.points);
     rows.set(id, parts);
     return parts;
   }

@@ -37,8 +37,7 @@ export function createView(root, { id, signal, stop, resume }) {
     report: h("a", { class: "btn", href: `/api/runs/${id}/files/report.html`, target: "_blank", rel: "noopener" }, "What there is so far"),
   };
   const notes = h("div", { class: "notes" });
-  const voting = votes(signal);
-  const panels = { rail: rail(), voting, board: board(voting.light), scripts: scripts(), patterns: patterns(), videos: videos(signal), log: log() };
+  const panels = { rail: rail(), voting: votes(signal), board: board(), scripts: scripts(), patterns: patterns(), videos: videos(signal), log: log() };
   root.append(
     h("header", { class: "hero" },
       h("div", { class: "hero-head" }, h("div", {}, link, head, sub), h("div", { class: "actions" }, Object.values(buttons))),
