@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -43,6 +43,7 @@ Step = Delivered | OnDuty | Fatal
 
 _loop: asyncio.AbstractEventLoop | None = None
 _tools: dict[str, Tools] = {}
+LEAVE_S = 2.0
 KEPT_TOOLS = 4
 """Sets of tools kept per process: a process that serves many configurations must not collect connections."""
 
@@ -53,25 +54,43 @@ def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Step]:
     loop = _persistent_loop()
     deliveries = stream_shard(job, kit)
     step: asyncio.Future[Step] | None = None
+    whole = False
     try:
         while True:
             try:
                 step = asyncio.ensure_future(anext(deliveries), loop=loop)
                 yield loop.run_until_complete(step)
             except StopAsyncIteration:
+                whole = True
                 return
     finally:
-        if not loop.is_running():
-            loop.run_until_complete(_ended(step, deliveries))
+        if not whole:
+            _leave(loop, step, deliveries)
 
 
-async def _ended(step: asyncio.Future[Step] | None, deliveries: AsyncGenerator[object, None]) -> None:
-    """A cancel interrupts the loop and not what runs on it: without this the shard's items would sleep on in this
-    process, and wake up and call again beside those of its next shard."""
+def _leave(
+    loop: asyncio.AbstractEventLoop, step: asyncio.Future[Step] | None, deliveries: AsyncGenerator[object, None]
+) -> None:
+    """A cancel strikes anywhere, within the loop's own code too, and a wake-up that it hits never comes: what runs on
+    this loop is brought to an end, as far as it can be, and the next shard of this process gets a loop of its own."""
+    global _loop
+    tools, _loop = list(_tools.values()), None
+    _tools.clear()
+    if not loop.is_running():  # as uvloop's stay when they are hit; then leases run out
+        loop.run_until_complete(_ended(step, deliveries, tools))
+
+
+async def _ended(
+    step: asyncio.Future[Step] | None, deliveries: AsyncGenerator[object, None], tools: Sequence[Tools]
+) -> None:
+    """Without this the shard's items would sleep on in this process, and call again beside those of the next one."""
     if step is not None and not step.done():
         step.cancel()
-        await asyncio.wait({step})
-    await deliveries.aclose()
+        await asyncio.wait({step}, timeout=LEAVE_S)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_S):
+            closing = (deliveries.aclose(), *(kept.close() for kept in tools))
+            await asyncio.gather(*closing, return_exceptions=True)
 
 
 def warm_worker(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError | None:
@@ -125,10 +144,7 @@ def step_back() -> None:
 
 def _persistent_loop() -> asyncio.AbstractEventLoop:
     global _loop  # noqa: PLW0603  # one loop per worker process is the point
-    if _loop is None or _loop.is_running():
-        # A cancel that strikes within uvloop's own code leaves its loop marked as running, and of no use to any later
-        # shard. What was on it is lost with it: leases run out, and the driver asks again for what is not recorded.
-        _tools.clear()
+    if _loop is None:
         _loop = asyncio.new_event_loop()
     return _loop
 
