@@ -10,7 +10,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flair_ray.domain.ids import RunId
@@ -68,9 +68,11 @@ class LocalFiles:
             return path.read_bytes() if path.is_file() else None
 
     def _remove(self, folder: Path) -> None:
-        with self._translated():
-            if folder.is_dir():
-                shutil.rmtree(folder)
+        """Out of the way first: somebody may be writing into it just now."""
+        aside = folder.parent / f".{uuid.uuid4().hex}"
+        with self._translated(), suppress(FileNotFoundError):
+            os.replace(folder, aside)
+            shutil.rmtree(aside)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
@@ -147,3 +149,23 @@ async def test_a_disk_that_refuses_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("not a folder")
     with pytest.raises(ArchiveUnavailable, match="runs cannot be used"):
         await LocalFiles(tmp_path / "runs").put(new_run_id(), "a.txt", b"x", "text/plain")
+
+
+async def test_whoever_writes_just_then_stops_no_forgetting(tmp_path: Path) -> None:
+    files, run_id = LocalFiles(tmp_path / "runs"), new_run_id()
+
+    async def write() -> None:
+        while True:
+            for number in range(20):
+                with suppress(ArchiveUnavailable):  # his folder has gone: he comes back
+                    await files.put(run_id, f"{number}.txt", b"text", "text/plain")
+
+    writing = [asyncio.create_task(write()) for _ in range(2)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+        await files.forget(run_id)
+    for task in writing:
+        task.cancel()
+    await asyncio.gather(*writing, return_exceptions=True)
+    await files.forget(run_id)
+    assert list((tmp_path / "runs").iterdir()) == []
