@@ -196,7 +196,7 @@ async def test_a_deleted_run_leaves_nothing(api: httpx2.AsyncClient, started: St
     await asyncio.gather(watch(api, done), watch(api, other))
     assert (await api.delete(f"/api/runs/{done}")).status_code == 204
     async with asyncio.timeout(10):  # whoever was keeping it for good just then forgets it when done
-        while done in (await api.get("/api/runs")).text or (await api.get(f"/api/runs/{done}")).status_code != 404:
+        while done in (await api.get("/api/runs")).text or (await api.get(f"/api/runs/{done}")).status_code != 404:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert (await api.get(f"/api/runs/{other}")).status_code == 200
     async with connect(redis_url) as redis:
