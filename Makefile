@@ -7,7 +7,7 @@ MODEL := $(VENV)/.model
 CLUSTER := cluster/ecs/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all chaos check fmt bench constraints docs pictures cluster-tools clean
+.PHONY: help run studio test test-all chaos check fmt bench constraints docs pictures cluster-tools clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ cluster-tools: $(CLUSTER)/.installed ## What makes and checks cluster/ecs: CDK w
 
 run: $(STAMP) ## The default run, offline: no key, no server, nothing to pay
 	$(BIN)/flair run --provider offline
+
+studio: $(STAMP) ## The studio in a browser: it prints its address; Ctrl-C ends it
+	$(BIN)/flair serve
 
 test: check ## Lint, types, layers and tests: Python only, under 8 minutes
 	$(BIN)/pytest -m "not long"
