@@ -210,10 +210,17 @@ class RunProgress:
         video = _get(event.data, "video_id", "")
         stage = self.stages.get(StageName.S1 if video else _get(event.data, "stage", ""))
         if stage is not None:
-            item = video or _get(event.data, "item_id", "")
-            stage.settle(item, event)
-            stage.skips[item] = _get(event.data, "reason", "")
-            self._done_ms = event.at_ms
+            self._skip(stage, video or _get(event.data, "item_id", ""), _get(event.data, "reason", ""), event)
+
+    def _skip(self, stage: StageProgress, item: str, reason: str, event: Event) -> None:
+        stage.settle(item, event)
+        stage.skips[item] = reason
+        self._done_ms = event.at_ms
+
+    def _on_scripts(self, event: Event) -> None:
+        nobody: dict[str, Json] = {}
+        for item, reason in _get(event.data, "left_out", nobody).items():
+            self._skip(self.stages[StageName.S3], item, str(reason), event)
 
     def _on_recovery(self, event: Event) -> None:
         silent_ms = event.at_ms - (self._seen[0] if self._seen else event.at_ms)
@@ -238,6 +245,7 @@ _HANDLERS: Mapping[str, Callable[[RunProgress, Event], None]] = {
     **dict.fromkeys(_RESULTS, RunProgress._on_result),
     EventName.S1_VIDEO_SKIPPED: RunProgress._on_skip,
     EventName.ITEM_SKIPPED: RunProgress._on_skip,
+    EventName.S3_COMPLETE: RunProgress._on_scripts,
     EventName.PIPELINE_RECOVERED: RunProgress._on_recovery,
     **dict.fromkeys(_ENDS, RunProgress._on_end),
 }

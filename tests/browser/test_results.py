@@ -222,6 +222,21 @@ async def test_a_run_without_a_ranking_says_so(quiet_api: httpx2.AsyncClient, op
     await page.wait_for_url(f"**/#/runs/{run_id}")
 
 
+async def test_an_empty_ranking_is_none_and_says_why(api: httpx2.AsyncClient, opened: Open, run_id: str) -> None:
+    """A run whose cap stopped it before its first script has completed."""
+
+    def emptied(document: Any) -> None:
+        document["ranking"]["rows"] = []
+        nothing: dict[str, Any] = {"results": [], "scripts": [], "notices": ["Nothing was written."]}
+        document.update(nothing, partial=True, stopped_by="max_usd")
+
+    page = await opened(f"{api.base_url}/#/runs/{run_id}/results")
+    await change_result(page, emptied)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("No ranking")
+    await expect(page.locator(".notices li")).to_contain_text(["Stopped early: max_usd.", "Nothing was written."])
+    assert not await faults(page)
+
+
 HOOKS = (
     "Nobody tells you this",
     "Don't. Stop! Wait?",

@@ -114,6 +114,10 @@ async def test_a_token_is_asked_for_where_there_are_tokens(
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Your runs")
         await expect(page.locator("#account")).to_contain_text("ada")
+        kept = {"flair:draft": "{}", "flair:video:1": "a-job", "theirs": "1"}
+        await page.evaluate("(kept) => Object.assign(localStorage, kept)", kept)
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to the studio")
         assert token not in await page.evaluate("JSON.stringify(localStorage) + document.cookie")
+        left = await page.evaluate("Object.keys(localStorage)")
+        assert sorted(left) == ["flair:session", "theirs"]  # the session is set by this test's browser

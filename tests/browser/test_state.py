@@ -78,7 +78,8 @@ async def reducer(opened: Open, api: httpx2.AsyncClient, log: list[Event]) -> Pa
     return page
 
 
-async def test_it_counts_as_the_terminal_does(reducer: Page, log: list[Event]) -> None:
+async def agree(reducer: Page, log: list[Event]) -> None:
+    """After each event of the log that the page has, too."""
     nows = [event.at_ms + 700 for event in log]
     told = await reducer.evaluate(EACH, nows)
     progress = RunProgress()
@@ -92,6 +93,40 @@ async def test_it_counts_as_the_terminal_does(reducer: Page, log: list[Event]) -
             elapsed = stage.elapsed_ms(progress.shown_ms(now))
             assert said == [stage.status, stage.completed, stage.total, len(stage.skips), elapsed]
         assert dict(page["points"]) == dict(progress.points)
+
+
+async def test_it_counts_as_the_terminal_does(reducer: Page, log: list[Event]) -> None:
+    await agree(reducer, log)
+
+
+async def test_what_was_replaced_or_asked_again_counts_nowhere(opened: Open, quiet_api: httpx2.AsyncClient) -> None:
+    count: dict[str, Any] = {"total_videos": 0, "total_scripts": 2, "total_personas": 2, "top_n": 1}
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("pipeline_started", count),
+        *(("s3_task_started", {"script_id": f"S0{n}"}) for n in (1, 2, 3)),
+        *(("s3_progress", {"script_id": f"S0{n}", "hook": "Now", "completed": n, "total": 3}) for n in (1, 2, 3)),
+        ("s3_complete", {"script_ids": ["S01", "S03"], "left_out": {"S02": "Nearly the same as S01."}}),
+        ("stage_completed", {"stage": "S3_SEQUENTIAL"}),
+    ]
+    for n, (viewer, top) in enumerate((("p1", ["S03", "S01"]), ("p2", ["S03"]), ("p1 (asked again)", [])), start=1):
+        told.append(("s4_task_started", {"persona_id": viewer, "name": viewer}))
+        vote = {"persona_id": viewer, "persona_name": viewer, "top_5": top, "completed": n, "total": 3}
+        told.append(("vote_cast", vote))
+    told.append(("stage_completed", {"stage": "S4_MAP"}))
+    log = [Event(f"{1_700_000_000_000 + 100 * n}-0", name, data) for n, (name, data) in enumerate(told)]
+    page = await opened(f"{quiet_api.base_url}/#/insights")
+    await page.evaluate(PREPARE, [event.envelope() for event in log])
+    await agree(page, log)
+    shown = await page.evaluate("""() => {
+      const state = fold(log);
+      const [skipped] = state.scripts.filter((script) => script.state === "skipped");
+      return [leaderboard(state).map((script) => script.id), viewers(state).map((viewer) => viewer.id), state.viewers,
+        [skipped.id, skipped.reason], state.log.map((line) => line.text).slice(-5)];
+    }""")
+    board, voters, count_of_viewers, skipped, lines = shown
+    assert (board, voters, count_of_viewers) == (["S03", "S01"], ["p1", "p2"], 2)
+    assert skipped == ["S02", "Nearly the same as S01."]
+    assert lines == ["S03: Now", "2 scripts written.", "p1: S03, S01", "p2: S03", "2 viewers voted."]
 
 
 async def test_however_a_log_is_read_the_state_is_the_same(reducer: Page, log: list[Event]) -> None:

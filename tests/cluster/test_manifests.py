@@ -71,6 +71,12 @@ def test_the_studio_is_replaced_without_a_gap(overlay: str, rendered: Rendered) 
     assert "externalStorageNamespace" not in cluster_spec(service)["gcsFaultToleranceOptions"]
 
 
+def test_the_way_in_logs_no_addresses(rendered: Rendered) -> None:
+    """They may have tickets."""
+    (ingress,) = of_kind(rendered["prod"], "Ingress")
+    assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/enable-access-log"] == "false"
+
+
 # -- Serve
 
 

@@ -95,6 +95,7 @@ async function signOut() {
   await del("/api/session");
   location.hash = "#/";
   location.reload();
+  for (const key of Object.keys(localStorage)) if (key.startsWith("flair:")) localStorage.removeItem(key);
 }
 
 export const nothing = () => h("section", { class: "card empty" },

@@ -21,7 +21,7 @@ const NO_STAGE = {
 // `assumed`: where it stands is what `run` says, until the first event.
 export const initial = () => ({
   lastId: "", assumed: false, runId: "", status: "pending", recovering: false, error: "", results: 0,
-  provider: "", model: "", warnings: [], topN: 0, createdMs: null, startedMs: null, endedMs: null, doneMs: 0,
+  provider: "", model: "", warnings: [], topN: 0, viewers: 0, createdMs: null, startedMs: null, endedMs: null, doneMs: 0,
   spend: null, profile: null, stages: Object.fromEntries(STAGES.map((name) => [name, NO_STAGE])),
   videos: [], patterns: [], scripts: [], personas: [], finals: [], points: {}, topIds: [], log: [],
 });
@@ -69,12 +69,14 @@ export function etaMs(state, now) {
   return Math.max(0, sum((stage) => left[stage.status]?.(stage) ?? 0) - (at - seen));
 }
 
+export const done = (items) => items.filter((item) => item.state === "done");
+export const viewers = (state) => state.personas.filter((persona) => !persona.id.endsWith(" (asked again)"));
+
 // Scripts by points so far, and once the votes are counted, by what was decided; those below keep their points' order.
 export function leaderboard(state) {
-  const place = (id) => (state.topIds.includes(id) ? state.topIds.indexOf(id) : Infinity);
+  const place = (id) => state.topIds.indexOf(id) + 1 || Infinity;
   const points = (id) => state.points[id] ?? 0;
-  return state.scripts
-    .filter((script) => script.state === "done")
+  return done(state.scripts)
     .map((script) => ({ ...script, points: points(script.id), chosen: state.topIds.includes(script.id) }))
     .sort((a, b) => Math.sign(place(a.id) - place(b.id) || 0) || b.points - a.points || (a.id < b.id ? -1 : 1));
 }
@@ -131,7 +133,7 @@ function onStart(state, data, at) {
     return [name, { ...stage, total: Math.max(stage.completed, num(totals[i])) }];
   }));
   const named = { runId: str(data.run_id), provider: str(data.provider), model: str(data.model) };
-  const next = { ...state, ...named, stages, status: "running", startedMs: at, topN: num(data.top_n) };
+  const next = { ...state, ...named, stages, status: "running", startedMs: at, topN: num(data.top_n), viewers: num(data.total_personas) };
   return logged({ ...next, warnings: strings(data.warnings) }, at, "stage", "The run has begun.");
 }
 
@@ -149,8 +151,8 @@ const many = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
 const SAID = {
   S1_MAP: (s) => `${many(s.stages.S1_MAP.completed, "video")} analysed.`,
   S2_REDUCE: (s) => `${many(s.patterns.length, "pattern")} found.`,
-  S3_SEQUENTIAL: (s) => `${many(s.scripts.filter((script) => script.state === "done").length, "script")} written.`,
-  S4_MAP: (s) => `${many(s.personas.filter((persona) => persona.state === "done").length, "viewer")} voted.`,
+  S3_SEQUENTIAL: (s) => `${many(done(s.scripts).length, "script")} written.`,
+  S4_MAP: (s) => `${many(done(viewers(s)).length, "viewer")} voted.`,
   S5_REDUCE: (s) => `The votes are counted: ${s.topIds[0] ?? "nobody"} is first.`,
   S6_PERSONALIZE: (s) => `${many(s.finals.length, "script")} put into your voice.`,
 };
@@ -167,7 +169,7 @@ function onVote(state, data, at) {
     top.forEach((script, place) => { points[script] = (points[script] ?? 0) + POINTS[place]; });
     next = { ...next, points };
   }
-  return logged(next, at, "vote", `${fields.name}: ${top.join(", ")}`);
+  return top.length ? logged(next, at, "vote", `${fields.name}: ${top.join(", ")}`) : next;
 }
 
 function onSkip(state, data, at) {
@@ -217,8 +219,9 @@ const HANDLERS = {
   s3_progress: (s, d, at) => logged(
     settled(s, "S3_SEQUENTIAL", str(d.script_id), at, d, { state: "done", hook: str(d.hook) }),
     at, "item", `${str(d.script_id)}: ${str(d.hook)}`),
-  s3_complete: (s, d) => strings(d.script_ids).reduce((next, id) =>
-    (next.scripts.some((script) => script.id === id) ? next : withItem(next, "scripts", id, { state: "done" })), s),
+  s3_complete: (s, d, at) => Object.entries(d.left_out ?? {}).reduce( // near-copies had been done
+    (next, [id, reason]) => settled(next, "S3_SEQUENTIAL", id, at, d, { state: "skipped", reason: str(reason) }),
+    strings(d.script_ids).reduce((next, id) => withItem(next, "scripts", id, { state: "done" }), s)),
   s4_task_started: (s, d, at) => started(s, "S4_MAP", str(d.persona_id), at, {
     name: str(d.name), location: str(d.location), age: num(d.age, null), occupation: str(d.occupation), about: str(d.description),
   }),
@@ -241,7 +244,7 @@ function withDetail(state, detail) {
   const next = {
     ...state, runId: str(detail.run_id), createdMs: num(detail.created_at_ms, null),
     recovering: Boolean(detail.recovering) && (!state.lastId || ENDED.includes(state.status)), // what was true when it was asked
-    provider: str(config.provider), model: str(config.model), topN: num(config.top_n), warnings: strings(detail.warnings),
+    provider: str(config.provider), model: str(config.model), topN: num(config.top_n), viewers: num(config.num_personas), warnings: strings(detail.warnings),
     profile: config.profile ?? null,
     spend: { usd: num(detail.spend?.cost?.usd, null), calls: num(detail.spend?.calls?.calls), maxUsd: num(config.max_usd, null) },
   };

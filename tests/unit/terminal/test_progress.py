@@ -82,6 +82,15 @@ def test_an_answer_takes_the_place_of_a_skip(log: Any) -> None:
     assert (stage.skips, stage.completed) == ({}, 1)
 
 
+def test_a_script_that_was_replaced_is_a_skip(log: Any) -> None:
+    log.begin()
+    for n in (1, 2):
+        log.add(n, "s3_progress", script_id=f"S0{n}", hook="", completed=n, total=2)
+    log.add(3, "s3_complete", script_count=1, script_ids=["S01"], left_out={"S02": "Nearly the same as S01."})
+    stage = after(log.events).stages[StageName.S3]
+    assert (stage.skips, stage.completed) == ({"S02": "Nearly the same as S01."}, 2)
+
+
 def test_a_failed_run_says_why_and_a_recovered_one_goes_on(log: Any) -> None:
     log.begin()
     log.stage(1, StageName.S1, 4)

@@ -4,7 +4,7 @@
 
 import { h, roving, set, text } from "../dom.js";
 import { duration } from "../format.js";
-import { STAGES, leaderboard, spaced, stageMs } from "../state.js";
+import { STAGES, done, leaderboard, spaced, stageMs, viewers } from "../state.js";
 import { cards } from "./card.js";
 
 export const STAGE_NAMES = {
@@ -45,7 +45,7 @@ const panel = (id, title, hint, ...rest) => {
 export function rail() {
   const steps = STAGES.map((name, i) => {
     const parts = {
-      mark: h("span", { class: "mark", "aria-hidden": "true" }, String(i + 1)),
+      mark: h("span", { class: "mark", "aria-hidden": "true" }, i + 1),
       count: h("span", { class: "num" }), time: h("time", {}),
       bar: h("progress", { max: 1, value: 0, "aria-label": STAGE_NAMES[name] }),
     };
@@ -77,7 +77,7 @@ export function videos(signal) {
   let whole = true;
   const rest = roving(grid);
   const show = keyed(grid,
-    (video, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i: String(i) } })),
+    (video, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i } })),
     (li, video) => {
       const tile = li.firstChild;
       tile.dataset.state = video.state;
@@ -91,12 +91,12 @@ export function videos(signal) {
     el.hidden = state.videos.length === 0 && state.stages.S1_MAP.status === "pending";
     if (state.videos === before?.videos && whole) return whole;
     shown = state.videos;
-    grid.dataset.dense = String(Math.max(shown.length, state.stages.S1_MAP.total) > DENSE);
+    grid.dataset.dense = Math.max(shown.length, state.stages.S1_MAP.total) > DENSE;
     whole = show(shown);
     rest();
     refresh();
     const of = (key) => shown.filter((video) => (key === "skipped" ? video.state === key : video.state === "done" && (HOOKS.includes(video.hook) ? video.hook : "other") === key)).length;
-    const done = shown.filter((video) => video.state === "done").length;
+    const analysed = done(shown).length;
     for (const key of [...HOOKS, "other", "skipped"]) {
       const n = of(key);
       if (!bars.has(key)) {
@@ -108,9 +108,9 @@ export function videos(signal) {
       const row = bars.get(key);
       row.el.hidden = n === 0;
       text(row.n, n);
-      row.bar.style.setProperty("inline-size", `${(100 * n) / Math.max(1, done)}%`);
+      row.bar.style.setProperty("inline-size", `${(100 * n) / Math.max(1, analysed)}%`);
     }
-    text(count, `${done.toLocaleString("en")} of ${Math.max(shown.length, state.stages.S1_MAP.total).toLocaleString("en")}`);
+    text(count, `${analysed.toLocaleString("en")} of ${Math.max(shown.length, state.stages.S1_MAP.total).toLocaleString("en")}`);
     return whole;
   }
   return { el, render };
@@ -157,7 +157,7 @@ export function scripts() {
     el.hidden = state.scripts.length === 0;
     if (state.scripts === before?.scripts && whole) return whole;
     whole = show(state.scripts);
-    text(count, `${state.scripts.filter((script) => script.state === "done").length} of ${Math.max(state.scripts.length, state.stages.S3_SEQUENTIAL.total)}`);
+    text(count, `${done(state.scripts).length} of ${Math.max(state.scripts.length, state.stages.S3_SEQUENTIAL.total)}`);
     return whole;
   }
   return { el, render };
@@ -168,7 +168,7 @@ export function votes(signal) {
   const head = h("div", { class: "columns", "aria-hidden": "true" });
   const rows = h("ul", { class: "voters", id: "voters" });
   const matrix = h("div", { class: "matrix" }, head, rows);
-  const key = h("p", { class: "key small soft" }, "First to fifth place ", [0, 1, 2, 3, 4].map((i) => h("i", { class: `place p${i}` }, String(i + 1))));
+  const key = h("p", { class: "key small soft" }, "First to fifth place ", [0, 1, 2, 3, 4].map((i) => h("i", { class: `place p${i}` }, i + 1)));
   const { el, count } = panel("votes", "Who votes for what", null, key, matrix);
   let shown = [];
   let columns = new Map();
@@ -176,7 +176,7 @@ export function votes(signal) {
   let whole = true;
   const rest = roving(rows);
   const show = keyed(rows,
-    (persona, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i: String(i) } }, h("span", { class: "who" }), h("span", { class: "cells" }))),
+    (persona, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i } }, h("span", { class: "who" }), h("span", { class: "cells" }))),
     (li, persona) => {
       const row = li.firstChild;
       const [who, cells] = row.children;
@@ -184,16 +184,16 @@ export function votes(signal) {
       text(who, persona.name || persona.id);
       set(row, "aria-label", `${persona.name || persona.id}: ${persona.state === "done" ? `votes ${persona.top.join(", ")}` : persona.state === "skipped" ? "no valid vote" : "is reading"}`);
       cells.replaceChildren(...(persona.top ?? []).map((id, place) => columns.has(id) &&
-        h("i", { class: `place p${place}`, style: { "grid-column": String(columns.get(id) + 1) } }, String(place + 1))).filter(Boolean));
+        h("i", { class: `place p${place}`, style: { "grid-column": columns.get(id) + 1 } }, place + 1)).filter(Boolean));
     });
   const refresh = cards(rows, (i) => aboutPersona(shown[i], hooks), { signal });
   function setColumns(state) {
-    const ids = state.scripts.filter((script) => script.state === "done").map((script) => script.id).sort();
+    const ids = done(state.scripts).map((script) => script.id).sort();
     hooks = new Map(state.scripts.map((script) => [script.id, script.hook]));
     if (ids.length === columns.size && ids.every((id) => columns.has(id))) return false;
     columns = new Map(ids.map((id, i) => [id, i]));
-    matrix.style.setProperty("--columns", String(Math.max(1, ids.length)));
-    matrix.dataset.narrow = String(ids.length > NARROW);
+    matrix.style.setProperty("--columns", Math.max(1, ids.length));
+    matrix.dataset.narrow = ids.length > NARROW;
     head.replaceChildren(h("span", { class: "who" }), h("span", { class: "cells" }, ids.map((id) => h("span", {}, id.replace(/^\D+0*/, "") || id))));
     show.again();
     return true;
@@ -202,11 +202,11 @@ export function votes(signal) {
     el.hidden = state.personas.length === 0;
     const other = state.scripts !== before?.scripts && setColumns(state);
     if (state.personas === before?.personas && !other && whole) return whole;
-    shown = state.personas;
+    shown = viewers(state);
     whole = show(shown);
     rest();
     refresh();
-    text(count, `${shown.filter((persona) => persona.state === "done").length} of ${Math.max(shown.length, state.stages.S4_MAP.total)}`);
+    text(count, `${done(shown).length} of ${Math.max(shown.length, state.viewers)}`);
     return whole;
   }
   return { el, render };
@@ -221,7 +221,7 @@ const aboutPersona = (persona, hooks) => persona && [
   persona.reaction && h("blockquote", { class: "spoken" }, persona.reaction),
   persona.late && h("p", { class: "small soft" }, "This vote came too late to be counted."),
   persona.top && h("ol", { class: "ballot small" }, persona.top.map((id, place) =>
-    h("li", {}, h("i", { class: `place p${place}` }, String(place + 1)), h("span", {}, h("b", {}, id), " ", hooks.get(id) ?? "")))),
+    h("li", {}, h("i", { class: `place p${place}` }, place + 1), h("span", {}, h("b", {}, id), " ", hooks.get(id) ?? "")))),
 ];
 
 export function board() {
@@ -247,7 +247,7 @@ export function board() {
       text(parts.hook, script.hook || script.id);
       text(parts.points, script.points);
       parts.bar.style.setProperty("inline-size", `${(100 * script.points) / most}%`);
-      parts.el.dataset.chosen = String(script.chosen);
+      parts.el.dataset.chosen = script.chosen;
       const final = finals.get(script.id);
       parts.mark.hidden = !final;
       parts.mark.className = `chip ${final === "done" ? "ok" : final === "skipped" ? "warn" : "on"}`;

@@ -69,8 +69,8 @@ export function createView(root, { id, signal, stop, resume }) {
     text(facts.calls.value, spend ? spend.calls.toLocaleString("en") : "–");
     text(head, title(state));
     root.dataset.status = state.recovering ? "pending" : state.status;
-    const [videos, written, viewers] = ["S1_MAP", "S3_SEQUENTIAL", "S4_MAP"].map((name) => state.stages[name].total);
-    text(sub, videos ? `${videos} videos, ${written} scripts, ${viewers} viewers, the best ${state.topN} · ${state.model}` : state.model);
+    const [videos, written] = ["S1_MAP", "S3_SEQUENTIAL"].map((name) => state.stages[name].total);
+    text(sub, videos ? `${videos} videos, ${written} scripts, ${state.viewers} viewers, the best ${state.topN} · ${state.model}` : state.model);
     const over = isOver(state);
     buttons.stop.hidden = over || state.recovering;
     buttons.resume.hidden = !over || state.status === "completed";
@@ -92,9 +92,9 @@ export function createView(root, { id, signal, stop, resume }) {
   function tell(state) {
     const at = current(state);
     const stage = at && state.stages[at];
-    const half = stage?.status === "running" && stage.total > 9 && stage.completed * 2 >= stage.total;
-    const saying = half && !isOver(state) ? `${STAGE_NAMES[at]}: ${stage.completed} of ${stage.total}` : title(state);
-    const key = half && !isOver(state) ? `${at} half` : saying;
+    const half = !isOver(state) && stage?.status === "running" && stage.total > 9 && stage.completed * 2 >= stage.total;
+    const saying = half ? `${STAGE_NAMES[at]}: ${stage.completed} of ${stage.total}` : title(state);
+    const key = half ? `${at} half` : saying;
     if (key === told) return;
     told = key;
     announce(saying);

@@ -17,7 +17,7 @@ export async function mount(root, { params: { id }, signal }) {
   if (!["completed", "failed", "cancelled"].includes(run.status)) return void clear(root, unfinished(id, run.status));
   const [result, providers, posts] = await Promise.all([get(`/api/runs/${id}/files/result.json`, { signal }),
     get("/api/providers", { signal }), get(`/api/performance/${id}`, { signal })]);
-  if (!result.ranking) return void clear(root, unfinished(id, run.status, result.error));
+  if (!result.ranking?.rows.length) return void clear(root, unfinished(id, run.status, result));
 
   const finals = new Map(result.results.map((final) => [final.script_id, final]));
   const written = new Map(result.scripts.map((script) => [script.script_id, script]));
@@ -62,8 +62,6 @@ function head(id, result, status) {
   const { ballots, spoiled } = result.ranking;
   const facts = [count(result.results.length, "script"), `${count(ballots, "ballot")} counted`, spoiled && `${spoiled} spoiled`,
     count(result.calls.total, "call"), usd(result.cost.usd), duration(1000 * result.timing.pipeline_s)];
-  const notices = [status !== "completed" && `This run was ${status}; what there was is ranked.`,
-    result.partial && result.stopped_by && `Stopped early: ${result.stopped_by}.`, ...result.notices, ...result.warnings];
   return h("header", { class: "page-head" },
     h("div", {}, h("h1", {}, result.results.length ? "Scripts to film" : "Scripts, ranked"),
       h("p", {}, facts.filter(Boolean).join(" · "))),
@@ -71,10 +69,15 @@ function head(id, result, status) {
       h("a", { class: "btn btn-primary", href: file("run.zip"), download: `flair-${id.slice(0, 8)}.zip` }, "Download all (ZIP)"),
       h("a", { class: "btn", href: file("report.html"), target: "_blank", rel: "noopener" }, "Report"),
       h("a", { class: "btn", href: `#/runs/${id}` }, "The run")),
-    h("ul", { class: "note notices" }, notices.filter(Boolean).map((text) => h("li", {}, text))));
+    notices(result, status !== "completed" && `This run was ${status}; what there was is ranked.`));
 }
 
-const unfinished = (id, status, error) => h("section", { class: "card empty" },
-  h("h1", {}, "No ranking yet"),
-  h("p", {}, `This run is ${status}. `, error ?? "Its scripts are ranked once the panel has voted."),
+const notices = (result, ...more) => h("ul", { class: "note notices" },
+  [...more, result.partial && result.stopped_by && `Stopped early: ${result.stopped_by}.`, ...result.notices, ...result.warnings]
+    .filter(Boolean).map((text) => h("li", {}, text)));
+
+const unfinished = (id, status, result) => h("section", { class: "card empty" },
+  h("h1", {}, result ? "No ranking" : "No ranking yet"),
+  h("p", {}, `This run is ${status}. `, result ? result.error : "Its scripts are ranked once the panel has voted."),
+  result && notices(result),
   h("p", {}, h("a", { class: "btn btn-primary", href: `#/runs/${id}` }, "Watch the run")));
