@@ -15,6 +15,7 @@ from flair_ray.domain.calls import CallTally, Usage
 from flair_ray.domain.ids import StageName
 from flair_ray.domain.money import Price
 from flair_ray.domain.people import CreatorProfile
+from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.runs import Feedback, Limits, RunStatus, StageCounts
 from flair_ray.domain.video_jobs import JobStatus
 from flair_ray.inputs.report import Duplicate, SkippedRecord
@@ -98,6 +99,8 @@ class Configuration(Answer):
     provider: str
     model: str
     voter_model: str
+    video_model: str | None
+    rigor: Rigor
     max_usd: float | None
 
 

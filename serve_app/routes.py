@@ -144,7 +144,7 @@ async def estimate_run(request: Request) -> Response:
     studio = studio_of(request)
     body = await start_body(request, studio.settings)
     order = await studio.order(body, tenant_of(request), session_of(request), keyless=True)
-    spec, inputs = prepare(order, studio.settings)
+    spec, inputs = await asyncio.to_thread(prepare, order, studio.settings)
     found = await asyncio.to_thread(estimate, spec, inputs)
     named = {"provider": spec.model.provider, "model": spec.model.model, "warnings": list(spec.warnings)}
     return JSONResponse(named | found.document())

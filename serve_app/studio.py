@@ -117,7 +117,10 @@ class Studio:
             detail = f"{self.settings.max_waiting:,} runs are under way or wait here. Try again later."
             raise HTTPException(429, detail, {"Retry-After": str(FULL_RETRY_S)})
         order = await self.order(body, tenant, session_id)
-        spec, inputs = prepare_for(tenant, order, self.settings)
+        if body.video_set_id:  # as many videos as may be
+            spec, inputs = await asyncio.to_thread(prepare_for, tenant, order, self.settings)
+        else:
+            spec, inputs = prepare_for(tenant, order, self.settings)
         run_id = new_run_id()
         if idempotency_key:
             run_id = await self.front.claim_start(session_id, idempotency_key, run_id, body.model_dump_json())

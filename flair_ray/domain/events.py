@@ -19,7 +19,7 @@ class EventName(StrEnum):
     STAGE_STARTED = "stage_started"
     """stage, total_items"""
     STAGE_COMPLETED = "stage_completed"
-    """stage, used, skipped"""
+    """stage, used, skipped, late"""
     S1_TASK_STARTED = "s1_task_started"
     """video_id, description"""
     S1_PROGRESS = "s1_progress"

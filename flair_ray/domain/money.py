@@ -88,6 +88,8 @@ class Money:
     thinking_tokens: int = 0
     stage_prices: dict[StageName, Price | None] = field(default_factory=dict)
     """Of stages that another model answers."""
+    stage_thinking: dict[StageName, int] = field(default_factory=dict)
+    """The same."""
 
     def price_of(self, stage: StageName) -> Price | None:
         return self.stage_prices.get(stage, self.price)
@@ -107,7 +109,7 @@ class Money:
         price = self.price_of(stage)
         if price is None or stage not in self.allowances:
             return None
-        return Purse(self.allowances[stage], price, self.thinking_tokens)
+        return Purse(self.allowances[stage], price, self.stage_thinking.get(stage, self.thinking_tokens))
 
 
 def dollars(usd: float | None) -> str:

@@ -203,11 +203,14 @@ class Driver:
         need = needed(len(work.items), self._settings.quorum if step.quorum else 1.0)
         outcomes = await self._fill(job, need, late, retry_skipped=retry_skipped)
         if step.redraw:
-            outcomes, used = await self._redrawn(step, step.redraw, state, work, job, lease, late, outcomes)
+            drawn = self._redrawn(
+                step, step.redraw, state, work, job, lease, late, outcomes, retry_skipped=retry_skipped
+            )
+            outcomes, used = await drawn
         else:
             used = [item_id for item_id, _ in work.items if isinstance(outcomes.get(item_id), Done)]
         self._check_failures(step, outcomes, len(work.items))
-        keep_outputs(state, step, work, outcomes, used)
+        await asyncio.to_thread(keep_outputs, state, step, work, outcomes, used)
         frozen = await self._complete(step, state, lease, used)
         if list(frozen) != used:  # an earlier driver froze this stage: what it decided stands
             keep_outputs(state, step, work, outcomes, frozen)
@@ -222,10 +225,12 @@ class Driver:
         lease: Lease,
         late: AsyncExitStack,
         outcomes: Outcomes,
+        *,
+        retry_skipped: bool,
     ) -> tuple[Outcomes, list[ItemId]]:
         """The outcomes, with those of further items in place of what failed or has a fault; and the items to use."""
         outputs = outputs_of(step, work, outcomes)
-        flawed = redraw.faults(state, outputs)
+        flawed = await asyncio.to_thread(redraw.faults, state, outputs)
         bad = [i for i, _ in work.items if i in flawed or _failed(outcomes.get(i))]
         more = redraw.again(work.items, outputs, bad)
         if more:
@@ -233,9 +238,9 @@ class Driver:
             await self._store.grow_stage(lease, step.name, total)
             need = len(outputs.keys() | dict(more).keys())
             job = replace(job, items=more, total=total, hedges=0)
-            outcomes = await self._fill(job, need, late, retry_skipped=False)
+            outcomes = await self._fill(job, need, late, retry_skipped=retry_skipped)
             outputs = outputs_of(step, work, outcomes)
-            flawed = redraw.faults(state, outputs)
+            flawed = await asyncio.to_thread(redraw.faults, state, outputs)
         return outcomes, best_of(outputs, flawed, len(work.items))
 
     async def _seated(self, run_id: RunId, work: Work[Any, Voter]) -> tuple[tuple[ItemId, Seat], ...]:

@@ -74,6 +74,8 @@ async def film(taken: VideoJob, studio: Studio) -> None:
             content = await _made(job, provider, studio)
         finally:
             await provider.close()
+        if await studio.jobs.job(job.run_id, job.job_id) is None:
+            return  # its run was deleted meanwhile
         await studio.files.put(job.run_id, job.file_name, content, "video/mp4")
     except InfrastructureError:
         raise

@@ -42,7 +42,8 @@ async def load_state(
         if isinstance(step, MapStep):
             outcomes = await store.outcomes(run_id, spec.fingerprint, step.name)
             _check_kept(run_id, step, outcomes, frozen.get(step.name, ()))
-            keep_outputs(state, step, step.work(state), outcomes, frozen.get(step.name, tuple(outcomes)))
+            used = frozen.get(step.name, tuple(outcomes))
+            await asyncio.to_thread(keep_outputs, state, step, step.work(state), outcomes, used)
         else:
             state.outputs[step.name] = (await asyncio.to_thread(step.compute, state),)
         if step.name not in frozen:
@@ -66,10 +67,10 @@ def keep_outputs(
 
     Of a stage that was drawn again, outputs that had a fault and were replaced count as skipped.
     """
-    chosen = set(used)
+    chosen, asked = set(used), {i for i, _ in work.items}
     done = outputs_of(step, work, outcomes)
     skipped = {i: o.reason for i, o in outcomes.items() if isinstance(o, Skipped)}
-    grown = len(outcomes.keys() - dict(work.items).keys())
+    grown = len(outcomes.keys() - asked)
     if step.redraw and grown:
         flawed = step.redraw.faults(state, done)
         skipped |= {i: reason for i, reason in flawed.items() if i not in chosen}
@@ -77,7 +78,7 @@ def keep_outputs(
     state.skipped[step.name] = skipped
     state.missing[step.name] = len(work.items) + grown - len(chosen) - len(skipped)
     state.refused[step.name] = sum(
-        isinstance(o, Skipped) and o.exit_code == BudgetSpent.exit_code for o in outcomes.values()
+        isinstance(o, Skipped) and o.exit_code == BudgetSpent.exit_code for i, o in outcomes.items() if i in asked
     )
     if step.stand_in:
         stands_in = partial(step.stand_in, work.shared)

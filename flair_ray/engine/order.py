@@ -117,8 +117,8 @@ def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
     price, voters = order.price or known_price(order.model), order.voter_model
     money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
     if voters:
-        room = max(money.thinking_tokens, thinking_tokens(voters))
-        money = replace(money, stage_prices={StageName.S4: known_price(voters)}, thinking_tokens=room)
+        rates, room = {StageName.S4: known_price(voters)}, {StageName.S4: thinking_tokens(voters)}
+        money = replace(money, stage_prices=rates, stage_thinking=room)
     if not money.known or money.free:
         return money
     expected = estimate(replace(spec, money=money), inputs)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flair_ray.domain.events import EventDraft, EventName, Json
-from flair_ray.domain.ids import ItemId, ScriptId, StageName
+from flair_ray.domain.ids import ItemId, PersonaId, ScriptId, StageName
 from flair_ray.domain.personas import PersonaKey, ballots_by_key
 from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.work import Work
@@ -24,6 +24,12 @@ from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote, s5_
 Tells = Callable[[RunState], EventDraft | None]
 Outputs = Mapping[ItemId, Any]
 Votes = Mapping[PersonaKey, tuple[ScriptId, ...]]
+
+
+def _absent(run: RunState) -> set[PersonaId]:
+    """Voters whose ballot has not come; not those that a careful run asks again."""
+    asked = {persona.persona_id for persona in run.personas}
+    return asked - {ballot.persona_id for ballot in run.ballots} - run.skipped[StageName.S4].keys()
 
 
 def _nothing(_: RunState) -> None:
@@ -125,7 +131,7 @@ PLAN: tuple[Step, ...] = (
             run.ballots,
             run.scripts,
             spoiled=len({p.persona_id for p in run.personas} & run.skipped[StageName.S4].keys()),
-            late=run.missing[StageName.S4],
+            late=len(_absent(run)),
             personas=run.personas,
             top_n=run.spec.top_n,
             seed=run.spec.seed,

@@ -99,7 +99,18 @@ def row_of(snapshot: RunSnapshot) -> dict[str, Any]:
 def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
     """All of where a run stands, as plain JSON: what the API answers and what is kept of it for good."""
     spec = _spec(snapshot)
-    names = ("num_videos", "num_scripts", "num_personas", "top_n", "seed", "cache", "profile", "limits", "feedback")
+    names = (
+        "num_videos",
+        "num_scripts",
+        "num_personas",
+        "top_n",
+        "seed",
+        "cache",
+        "profile",
+        "limits",
+        "feedback",
+        "rigor",
+    )
     return row_of(snapshot) | {
         "session_id": snapshot.session_id,
         "begun_at_ms": snapshot.begun_at_ms,

@@ -71,7 +71,7 @@ class RedisBacklog:
             return None, 0
         spec = decode(RunSpec, written)
         done = await self._redis.hlen(keys.results(run_id, spec.fingerprint, stage))
-        return self._account_of(spec.model), max(0, int(total) - done)
+        return self._account_of(spec.model_of(stage)), max(0, int(total) - done)
 
     async def _is_short(self, account: str) -> bool:
         async with translated():

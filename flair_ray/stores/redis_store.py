@@ -24,7 +24,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -41,6 +41,7 @@ from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
 from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
 from flair_ray.ports import Claim, Lease, Recorded, StageJob
 from flair_ray.stores import keys
+from flair_ray.stores.pool import Pool
 from flair_ray.stores.scripts import load_scripts
 
 POOL_SIZE = 64
@@ -63,7 +64,7 @@ Pairs = Mapping[str, str | int]
 def connect(url: str) -> Redis:
     """A client with a bounded pool. It outlasts a restart of the server: retries go on for about 30 s (some minutes
     where a server takes connections and says nothing)."""
-    pool = BlockingConnectionPool.from_url(
+    pool = Pool.from_url(
         url,
         max_connections=POOL_SIZE,
         timeout=30,
@@ -117,6 +118,7 @@ class RedisRunStore:
                 keys.session_runs(spec.session_id),
                 keys.inputs(spec.inputs_key),
                 keys.hosted_runs(),
+                keys.deleted_runs(),
             ],
             [
                 run_id,
@@ -243,7 +245,7 @@ class RedisRunStore:
         )
 
     async def grow_stage(self, lease: Lease, stage: StageName, total: int) -> None:
-        await self._transition(lease, (f"grown:{stage.value}", str(total)), {f"total:{stage.value}": str(total)}, [])
+        await self._transition(lease, (f"grown:{stage.value}:{total}", "1"), {f"total:{stage.value}": str(total)}, [])
 
     async def complete_stage(
         self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]

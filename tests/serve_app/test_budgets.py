@@ -86,6 +86,13 @@ async def test_a_start_that_is_repeated_is_paid_for_once(flo: httpx2.AsyncClient
     assert (await start(flo, max_usd=1)).status_code == 402
 
 
+async def test_a_start_that_is_repeated_after_its_run_was_deleted_makes_none(flo: httpx2.AsyncClient) -> None:
+    run_id = (await start(flo, key="twice", max_usd=4)).json()["run_id"]
+    assert (await flo.delete(f"/api/runs/{run_id}")).status_code == 204
+    assert (await start(flo, key="twice", max_usd=4)).json()["run_id"] == run_id
+    assert (await flo.get(f"/api/runs/{run_id}")).status_code == 404
+
+
 async def test_going_on_needs_room_again(flo: httpx2.AsyncClient) -> None:
     first = (await start(flo, max_usd=8)).json()["run_id"]
     await flo.post(f"/api/pipeline/{first}/cancel")

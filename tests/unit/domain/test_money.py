@@ -29,7 +29,8 @@ def test_the_worst_case_is_uncached_and_as_long_as_allowed_with_all_its_reasonin
 
 def test_without_a_cap_there_is_no_purse() -> None:
     assert Money(PRICE).purse(StageName.S1) is None
-    assert Money(PRICE, 1.0, allowances={StageName.S1: 9}, thinking_tokens=2).purse(StageName.S1) == Purse(9, PRICE, 2)
+    money = Money(PRICE, 1.0, allowances={StageName.S1: 9}, thinking_tokens=2, stage_thinking={StageName.S4: 5000})
+    assert money.purse(StageName.S1) == Purse(9, PRICE, 2)  # what another model thinks is no part of it
 
 
 @pytest.mark.parametrize(("usd", "said"), [(None, "unknown"), (0.0, "$0.00"), (0.0123, "$0.0123"), (12.4, "$12.40")])

@@ -1,25 +1,75 @@
-"""The worker's one loop, which outlives every shard, and is replaced when a cancel has left it unusable."""
+"""The worker's one loop, which outlives every shard but one that was cut off."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from flair_ray.engine import ray_worker
 
 
-def test_the_loop_is_kept_from_shard_to_shard_until_it_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What has been brought to an end, while shards are three steps long and every item sleeps after the first."""
+    said: list[str] = []
+
+    async def close() -> None:
+        said.append("tools")
+
+    async def steps(*_: object) -> AsyncGenerator[int, None]:
+        try:
+            for step in range(3):
+                yield step
+                await asyncio.sleep(0.001)
+        finally:
+            said.append("shard")
+
     monkeypatch.setattr(ray_worker, "_loop", None)
-    monkeypatch.setattr(ray_worker, "_tools", {"a": object()})
+    monkeypatch.setattr(ray_worker, "_tools", {"a": SimpleNamespace(close=close)})
+    monkeypatch.setattr(ray_worker, "step_back", lambda: None)
+    monkeypatch.setattr(ray_worker, "stream_shard", steps)
+    loops = [ray_worker._persistent_loop()]
+    yield said
+    for loop in {*loops, ray_worker._persistent_loop()}:
+        loop.close()
+
+
+def shard() -> Any:
+    return ray_worker.run_shard_task(None, None)  # type: ignore[arg-type]
+
+
+def test_the_loop_and_the_tools_are_kept_from_shard_to_shard(ended: list[str]) -> None:
     first = ray_worker._persistent_loop()
+    assert list(shard()) == list(shard()) == [0, 1, 2]
     assert ray_worker._persistent_loop() is first
-    monkeypatch.setattr(first, "is_running", lambda: True)  # as uvloop's stays after a cancel within its own code
-    ray_worker._tools["b"] = object()  # type: ignore[assignment]
+    assert (ended, list(ray_worker._tools)) == (["shard", "shard"], ["a"])
+
+
+def test_a_shard_that_is_cut_off_takes_its_loop_along(ended: list[str]) -> None:
+    first, cut = ray_worker._persistent_loop(), shard()
+    assert next(cut) == 0
+    with pytest.raises(KeyboardInterrupt):
+        cut.throw(KeyboardInterrupt)  # as Ray does
+    assert sorted(ended) == ["shard", "tools"]
+    assert ray_worker._tools == {}
     second = ray_worker._persistent_loop()
     assert second is not first
-    assert ray_worker._tools == {}  # its clients lived on the loop that is gone
-    assert second.run_until_complete(asyncio.sleep(0, "works")) == "works"
-    monkeypatch.undo()
-    first.close()
-    second.close()
+    assert list(shard()) == [0, 1, 2]
+
+
+def test_a_loop_that_the_cut_has_left_running_is_not_waited_for(
+    ended: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, cut = ray_worker._persistent_loop(), shard()
+    assert next(cut) == 0
+    with monkeypatch.context() as stuck:
+        stuck.setattr(first, "is_running", lambda: True)  # as uvloop's stays after a cancel within its own code
+        with pytest.raises(KeyboardInterrupt):
+            cut.throw(KeyboardInterrupt)
+    assert "tools" not in ended
+    assert ray_worker._persistent_loop() is not first
+    assert list(shard()) == [0, 1, 2]
