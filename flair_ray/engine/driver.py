@@ -203,17 +203,16 @@ class Driver:
         need = needed(len(work.items), self._settings.quorum if step.quorum else 1.0)
         outcomes = await self._fill(job, need, late, retry_skipped=retry_skipped)
         if step.redraw:
-            drawn = self._redrawn(
+            outcomes, used = await self._redrawn(
                 step, step.redraw, state, work, job, lease, late, outcomes, retry_skipped=retry_skipped
             )
-            outcomes, used = await drawn
         else:
             used = [item_id for item_id, _ in work.items if isinstance(outcomes.get(item_id), Done)]
         self._check_failures(step, outcomes, len(work.items))
         await asyncio.to_thread(keep_outputs, state, step, work, outcomes, used)
         frozen = await self._complete(step, state, lease, used)
         if list(frozen) != used:  # an earlier driver froze this stage: what it decided stands
-            keep_outputs(state, step, work, outcomes, frozen)
+            await asyncio.to_thread(keep_outputs, state, step, work, outcomes, frozen)
 
     async def _redrawn(
         self,

@@ -19,8 +19,7 @@ Quirks:
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
@@ -33,7 +32,8 @@ from flair_ray.domain.calls import ChatRequest, Completion, Finish, Usage
 from flair_ray.domain.schema import SchemaDialect, answer_schema
 from flair_ray.errors import ProviderError
 from flair_ray.providers.conversation import turns
-from flair_ray.providers.endpoint import CHECK_TIMEOUT_S, NO_KEY, Endpoint, open_session, retry_after_s
+from flair_ray.providers.endpoint import CHECK_TIMEOUT_S, NO_KEY, Endpoint, retry_after_s
+from flair_ray.providers.google import GoogleClient
 
 BASE_URL: Final = "https://generativelanguage.googleapis.com"
 SCHEMA: Final = SchemaDialect(frozenset({"minItems", "maxItems", "minimum", "maximum"}), titled=True)
@@ -55,7 +55,7 @@ FINISHES: Final[Mapping[types.FinishReason, Finish]] = {
 }
 
 
-class Gemini:
+class Gemini(GoogleClient):
     """One Gemini model. Safe to share between any number of concurrent calls of one event loop."""
 
     def __init__(self, model: str, api_key: SecretStr | None, base_url: str | None = None) -> None:
@@ -76,19 +76,8 @@ class Gemini:
         """Free of charge: raises what every call would raise, an unknown model, a refused key, no connection."""
         await self._answered(self._client.aio.models.get(model=self._endpoint.model), CHECK_TIMEOUT_S)
 
-    async def close(self) -> None:
-        if "_client" in self.__dict__:
-            await self._client.aio.aclose()
-            self._client.close()
-            await self._session.close()
-
-    @cached_property
-    def _session(self) -> aiohttp.ClientSession:
-        return open_session()
-
     @cached_property
     def _client(self) -> genai.Client:
-        """Made when the first call needs it: a session belongs to a running event loop."""
         return genai.Client(
             vertexai=False,
             api_key=self._key.get_secret_value() if self._key else NO_KEY,
@@ -111,19 +100,6 @@ class Gemini:
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
             http_options=types.HttpOptions(timeout=max(1, int(timeout_s * 1000))),
         )
-
-    async def _answered(self, call: Awaitable[T], timeout_s: float) -> T:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await call
-        except errors.APIError as err:
-            raise self._refused(err) from None
-        except TimeoutError:
-            raise self._endpoint.too_slow(timeout_s) from None
-        except aiohttp.ClientError as err:
-            raise self._endpoint.lost(err, timeout_s) from None
-        except (ValueError, errors.UnknownApiResponseError):
-            raise self._endpoint.unusable() from None
 
     def _refused(self, err: errors.APIError) -> ProviderError:
         told = _details(err)

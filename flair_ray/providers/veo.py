@@ -15,10 +15,9 @@ Quirks:
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import Final
 
 import aiohttp
 from google import genai
@@ -28,7 +27,8 @@ from google.genai import errors, types
 from flair_ray.config import Account
 from flair_ray.domain.scripts import FinalScript
 from flair_ray.errors import AuthRefused, ProviderError, Refused
-from flair_ray.providers.endpoint import Endpoint, open_session, retry_after_s
+from flair_ray.providers.endpoint import Endpoint, retry_after_s
+from flair_ray.providers.google import GoogleClient, T
 
 DEFAULT_MODEL: Final = "veo-3.1-generate-001"
 DEFAULT_LOCATION: Final = "us-central1"
@@ -37,10 +37,9 @@ SECONDS: Final = 8
 """4, 6 or 8."""
 CALL_TIMEOUT_S: Final = 120.0
 """The last answer carries the video."""
-T = TypeVar("T")
 
 
-class Veo:
+class Veo(GoogleClient):
     """One Veo model in one account."""
 
     def __init__(self, account: Account) -> None:
@@ -71,16 +70,6 @@ class Veo:
             raise Refused("veo made no video: its safety filter stopped the prompt or what came of it.")
         return content
 
-    async def close(self) -> None:
-        if "_client" in self.__dict__:
-            await self._client.aio.aclose()
-            self._client.close()
-            await self._session.close()
-
-    @cached_property
-    def _session(self) -> aiohttp.ClientSession:
-        return open_session()
-
     @cached_property
     def _client(self) -> genai.Client:
         account = self._account
@@ -98,24 +87,20 @@ class Veo:
             ),
         )
 
-    async def _answered(self, call: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                return await call
-        except errors.APIError as err:
-            raise self._refused(err) from None
-        except GoogleAuthError as err:
-            raise AuthRefused(
-                f"Google Cloud's credentials cannot be used ({type(err).__name__}): "
-                "run `gcloud auth application-default login`, or set FLAIR_VEO_API_KEY."
-            ) from None
-        except TimeoutError:
-            raise self._endpoint.too_slow(CALL_TIMEOUT_S) from None
-        except aiohttp.ClientError as err:
-            raise self._endpoint.lost(err, CALL_TIMEOUT_S) from None
-        except (ValueError, errors.UnknownApiResponseError):
-            raise self._endpoint.unusable() from None
+    async def _answered(self, call: Awaitable[T], timeout_s: float = CALL_TIMEOUT_S) -> T:
+        return await super()._answered(_signed(call), timeout_s)
 
     def _refused(self, err: errors.APIError) -> ProviderError:
         headers = err.response.headers if isinstance(err.response, aiohttp.ClientResponse) else {}
         return self._endpoint.refused(err.code, [str(err.status)], retry_after_s(headers))
+
+
+async def _signed(call: Awaitable[T]) -> T:
+    """First of all that may go wrong: some of Google's errors of this kind are ValueErrors, too."""
+    try:
+        return await call
+    except GoogleAuthError as err:
+        raise AuthRefused(
+            f"Google Cloud's credentials cannot be used ({type(err).__name__}): "
+            "run `gcloud auth application-default login`, or set FLAIR_VEO_API_KEY."
+        ) from None

@@ -16,11 +16,9 @@ class Pool(BlockingConnectionPool):
     async def get_connection(self, *_: Any, **__: Any) -> Any:
         self._check()
         connection: Any = await super().get_connection()  # type: ignore[no-untyped-call]
-        try:
+        if self._shut:
+            await self.release(connection)
             self._check()
-        except RedisConnectionError:
-            await connection.disconnect()
-            raise
         return connection
 
     async def release(self, connection: Any) -> None:
