@@ -117,7 +117,7 @@ def _wait(head: Head, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < deadline_s and process.poll() is None:
         with suppress(OSError), urlopen(f"{head.dashboard}/api/jobs/", timeout=5):  # noqa: S310
             return
-        time.sleep(0.2)
+        time.sleep(0.05)
     raise AssertionError(head.said())
 
 
