@@ -19,7 +19,7 @@ from flair_ray.errors import ClusterUnavailable, RunInterrupted
 
 NOT_FOUND = 127
 """What a shell says of a command that it does not have."""
-AGAIN_S = 1.0
+AGAIN_S, MOST_FAILURES = 1.0, 30
 
 
 class JobServer:
@@ -35,36 +35,48 @@ class JobServer:
     def submit(self, name: str, words: Sequence[str], files: Path | None = None) -> str:
         """Start a job called ``name``, in a copy of the folder ``files``; returns its id: the name, or close to it."""
         env = {"working_dir": str(files)} if files else None
+        line, metadata = shlex.join(words), {"job_name": name}
         try:
-            taken = {job.submission_id for job in self._client.list_jobs()}
-            job_id = next(i for n in count(1) if (i := name if n == 1 else f"{name}-{n}") not in taken)
-            self._client.submit_job(
-                entrypoint=shlex.join(words), submission_id=job_id, runtime_env=env, metadata={"job_name": name}
-            )
-            return job_id
+            while True:
+                taken = self._ids()
+                job_id = next(i for n in count(1) if (i := name if n == 1 else f"{name}-{n}") not in taken)
+                try:
+                    return str(
+                        self._client.submit_job(
+                            entrypoint=line, submission_id=job_id, runtime_env=env, metadata=metadata
+                        )
+                    )
+                except RuntimeError:
+                    if job_id not in self._ids():  # else somebody was quicker
+                        raise
         except (OSError, RuntimeError, ValueError) as err:
             raise self._away(err) from err
+
+    def _ids(self) -> set[str | None]:
+        return {job.submission_id for job in self._client.list_jobs()}
 
     async def follow(self, job_id: str, tell: Callable[[str], None]) -> int:
         """Tell a job's output as it comes until it has ended; returns the exit code of its command.
 
         A connection that breaks is made again: only the job's end is its end.
         """
-        told = 0
+        told, failures = 0, 0
         while True:
             seen = 0
             try:
-                async for text in self._client.tail_job_logs(job_id):
+                async for text in self._client.tail_job_logs(job_id):  # from its beginning, each time
                     if seen + len(text) > told:
                         tell(text[max(0, told - seen) :])
                     seen += len(text)
                     told = max(told, seen)
                 info = await asyncio.to_thread(self._client.get_job_info, job_id)
+                failures = 0
+                if info.status.is_terminal():
+                    break
             except (OSError, RuntimeError, ClientError) as err:
-                await self._answers(err)
-                continue
-            if info.status.is_terminal():
-                break
+                failures += 1
+                if failures == MOST_FAILURES:
+                    raise self._away(err) from err
             await asyncio.sleep(AGAIN_S)
         if info.status is JobStatus.STOPPED:
             return RunInterrupted.exit_code
@@ -74,17 +86,6 @@ class JobServer:
                 "the environment that Ray was started from? docs/how-to/a-ray-cluster.md says how."
             )
         return info.driver_exit_code if info.driver_exit_code > 0 else int(info.status is not JobStatus.SUCCEEDED)
-
-    async def _answers(self, err: Exception) -> None:
-        """Returns when the server is back. Raises ClusterUnavailable when it stays away."""
-        for _ in range(30):
-            await asyncio.sleep(AGAIN_S)
-            try:
-                await asyncio.to_thread(self._client.get_version)
-            except (OSError, RuntimeError):
-                continue
-            return
-        raise self._away(err) from err
 
     def _away(self, err: Exception) -> ClusterUnavailable:
         why = str(err).strip().splitlines() or [type(err).__name__]
