@@ -55,6 +55,8 @@ IDLE_WORKER_MS = 20_000
 once would start its processes anew: 0.7 s of CPU each."""
 NICENESS = 0
 """Of a local Ray's workers. Serve's replicas are workers, too: those who carry runs out step back by themselves."""
+BRING_CODE = {"pip", "uv", "conda", "py_modules", "py_executable", "image_uri", "container"}
+"""Fields of a job's runtime environment."""
 _END = object()
 log = logging.getLogger(__name__)
 
@@ -267,14 +269,15 @@ def connect_ray(address: str | None, *, dashboard: bool = False) -> None:
 
 
 def _keep_the_jobs_files() -> None:
-    """As a submitted job: its folder is this process' alone, unless the workers need it for our code.
+    """As a submitted job: its folder is this process' alone, unless our code came along with the job.
 
-    They read no files, would start anew for it (a second each), and detached actors would outlive the folder.
+    Workers read no files, would start anew for it (a second each), and detached actors would outlive the folder.
     """
     job = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}"))
     env = job.get("runtime_env") or {}
-    if {name for name in env if not name.startswith("_")} == {"working_dir"} and not _comes_along():
-        os.environ[RAY_JOB_CONFIG_JSON_ENV_VAR] = json.dumps({**job, "runtime_env": {}})
+    if "working_dir" in env and not (env.keys() & BRING_CODE or _comes_along()):
+        rest = {name: value for name, value in env.items() if value and name != "working_dir"}
+        os.environ[RAY_JOB_CONFIG_JSON_ENV_VAR] = json.dumps({**job, "runtime_env": rest})
 
 
 def _comes_along() -> bool:

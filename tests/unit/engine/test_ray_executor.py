@@ -65,9 +65,10 @@ def kept(monkeypatch: pytest.MonkeyPatch, runtime_env: dict[str, object]) -> obj
 
 
 def test_a_jobs_files_stay_with_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    files: dict[str, object] = {"working_dir": "gcs://a.zip", "_ray_commit": "abc"}
+    files: dict[str, object] = {"working_dir": "gcs://a.zip", "env_vars": {}}
     monkeypatch.chdir(tmp_path)
     assert kept(monkeypatch, files) == {}
+    assert kept(monkeypatch, files | {"env_vars": {"A": "b"}}) == {"env_vars": {"A": "b"}}
     assert kept(monkeypatch, files | {"pip": ["flair_ray"]}) == files | {"pip": ["flair_ray"]}
     monkeypatch.chdir(Path(ray_executor.__file__).parents[2])
     assert kept(monkeypatch, files) == files
