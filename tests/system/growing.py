@@ -48,7 +48,7 @@ def growing(
     folder: Path, environ: Mapping[str, str], *, head_cpus: int, node_cpus: int = 1, most: int = 0
 ) -> Iterator[Head]:
     """At first only the head; then up to ``most`` nodes, each with ``node_cpus``."""
-    port, dashboard = free_ports(2)
+    port, dashboard, client = free_ports(3)
     kinds = {
         HEAD: {"resources": {"CPU": head_cpus}, "node_config": {}, "max_workers": 0},
         NODE: {
@@ -89,8 +89,16 @@ def growing(
             **environ,
         }
         words = [
-            *("start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={head_cpus}"),
-            *(f"--dashboard-port={dashboard}", "--dashboard-agent-listen-port=0", "--ray-client-server-port=0"),
+            *(
+                "start",
+                "--head",
+                "--block",
+                "--disable-usage-stats",
+                "--node-ip-address=127.0.0.1",
+                f"--port={port}",
+                f"--num-cpus={head_cpus}",
+            ),
+            *(f"--dashboard-port={dashboard}", "--dashboard-agent-listen-port=0", f"--ray-client-server-port={client}"),
             *(f"--object-store-memory={OBJECTS}", f"--autoscaling-config={folder / 'autoscaling.json'}"),
         ]
         with (folder / "said.txt").open("wb") as said:
@@ -123,7 +131,10 @@ def _wait(head: Head, process: subprocess.Popen[bytes]) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """All of it, by handle: the autoscaler's nodes outlive the head for a while."""
-    everything = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    everything: list[psutil.Process] = []
+    if process.poll() is None:
+        head = psutil.Process(process.pid)
+        everything = [*head.children(recursive=True), head]
     for one in everything:
         with suppress(psutil.NoSuchProcess):
             one.kill()

@@ -12,9 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -56,18 +56,16 @@ def submit(head: Head, *words: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def peaks() -> Iterator[dict[str, float]]:
     """The largest memory, MB, of the driver and of a shard's process while this is open."""
-    found: dict[str, float] = Counter()  # type: ignore[assignment]
+    found: dict[str, float] = defaultdict(float)
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(0.5):
             for process in psutil.process_iter(["cmdline", "memory_info"]):
                 words = " ".join(process.info["cmdline"] or ())
-                kind = "driver" if "flair run" in words or "/flair run" in words else words.split(" ")[0]
-                if kind == "driver" or kind.startswith("ray::S1_MAP"):
-                    kind = kind if kind == "driver" else "shard"
-                    with suppress(psutil.NoSuchProcess):
-                        found[kind] = max(found[kind], process.info["memory_info"].rss / 2**20)
+                kind = "driver" if "/flair run" in words else "shard" if words.startswith("ray::S1_MAP") else ""
+                if kind and process.info["memory_info"]:
+                    found[kind] = max(found[kind], process.info["memory_info"].rss / 2**20)
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -96,7 +94,7 @@ def test_a_batch_is_spread_over_the_nodes_that_come_for_it(redis_url: str, tmp_p
             )
             took_s = time.monotonic() - begun_s
             assert done.returncode == 0, done.stdout + done.stderr + head.said()
-            tasks = list_tasks(head.dashboard, limit=1000)
+            tasks = list_tasks(head.dashboard, filters=[("type", "=", "NORMAL_TASK")], limit=1000)
             nodes = {node.node_id for node in list_nodes(head.dashboard)}
         stats = model.stats()
     shards = [task for task in tasks if re.fullmatch(r"S1_MAP \d+/\d+", task.name)]
