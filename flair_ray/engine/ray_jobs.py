@@ -7,6 +7,7 @@ dashboard. Whoever follows it may go away at any time; the job does not notice.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -20,6 +21,11 @@ from flair_ray.errors import ClusterUnavailable, RunInterrupted
 NOT_FOUND = 127
 """What a shell says of a command that it does not have."""
 AGAIN_S, MOST_FAILURES = 1.0, 30
+TALKATIVE = (
+    "ray.dashboard.modules.job.sdk",
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray._private.runtime_env.packaging",
+)
 
 
 class JobServer:
@@ -27,6 +33,8 @@ class JobServer:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.ERROR)  # what it does along the way is not for our users
         try:
             self._client = JobSubmissionClient(address)
         except (OSError, RuntimeError, ValueError) as err:

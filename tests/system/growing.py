@@ -21,11 +21,15 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
-from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
 
 BIN, ROOT = Path(sys.executable).parent, Path(__file__).resolve().parents[2]
 OBJECTS = 80 * 1024**2
 NODE, HEAD = "node", "ray.head.default"
+NO_COMMANDS = [
+    *("initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"),
+    *("head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files", "rsync_exclude", "rsync_filter"),
+]
 PATIENCE_S = 60.0
 
 
@@ -59,7 +63,8 @@ def growing(
         },
     }
     provider = {
-        "type": "fake_multinode",
+        "type": "external",
+        "module": f"{FakeMultiNodeProvider.__module__}.{FakeMultiNodeProvider.__name__}",
         "gcs_address": f"127.0.0.1:{port}",
         "head_node_id": FAKE_HEAD_NODE_ID,
         "launch_multiple": True,
@@ -73,6 +78,8 @@ def growing(
         "available_node_types": kinds,
         "head_node_type": HEAD,
         "auth": {},
+        "file_mounts": {},
+        **{name: [] for name in NO_COMMANDS},
     }
     (folder / "autoscaling.json").write_text(json.dumps(config))
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as place:  # short: it holds sockets
