@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR as JOB_CONFIG
 
 from flair_ray.engine import ray_executor
 from flair_ray.engine.ray_executor import QUEUED_CPUS, SHARD_CPUS, deserted_after, shards_for
 from flair_ray.errors import ClusterUnavailable
-
-JOB_CONFIG = ray_executor.RAY_JOB_CONFIG_JSON_ENV_VAR
 
 
 @pytest.mark.parametrize(
