@@ -101,6 +101,7 @@ class Configuration(Answer):
     voter_model: str
     video_model: str | None
     rigor: Rigor
+    refine: bool
     max_usd: float | None
 
 
@@ -174,6 +175,15 @@ class StageCost(Answer):
     high: PricedUsage
 
 
+class RefineCost(Answer):
+    """Of the edits that viewers propose and the panel judges."""
+
+    calls: int
+    usd: Bounds
+    included: bool
+    """In the figures of the whole run: it was asked for. If not, what it would add."""
+
+
 class CostEstimate(Answer):
     provider: str
     model: str
@@ -182,6 +192,7 @@ class CostEstimate(Answer):
     calls: int
     usd: Bounds
     """Null where no price is known."""
+    refine: RefineCost
     price: Price | None
     duration_s: float
 
