@@ -126,8 +126,9 @@ def estimate(given: Given, as_json: Json = False) -> None:
     lasts = f"about {found.duration_s:,.0f} s, and a few to start"
     lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
     more = found.document()["refine"]
-    extra = [] if more["included"] else [f"--refine would add {more['calls']} calls, {dollars(more['usd']['expected'])}"]
-    for line in (*lines, *extra, *spec.warnings):
+    adds = f"{more['calls']} calls, {dollars(more['usd']['expected'])}"
+    edits = f"--refine, in these figures: {adds}" if more["included"] else f"--refine would add {adds}"
+    for line in (*lines, edits, *spec.warnings):
         out.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 

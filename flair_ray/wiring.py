@@ -230,8 +230,8 @@ async def open_studio(
     """Redis and Ray, started side by side: Ray takes seconds, everything else fits in them.
 
     A local Ray ends with this context; a joined cluster is left as it is. ``voters``: who votes, where that is another
-    model. Both are asked whether they would answer: a refused key is known now and not in the fourth stage. Raises what
-    they say, StoreUnavailable, ClusterUnavailable, and InputError for a cluster of several nodes without a shared Redis.
+    model. Both are asked whether they would answer: a refused key is known now and not in the fourth stage. Raises
+    what they say, StoreUnavailable, ClusterUnavailable, and InputError for several nodes without a shared Redis.
     """
     from flair_ray.engine.ray_executor import RayExecutor, leave_ray
     from flair_ray.engine.ray_limiter import start_limiter

@@ -3,8 +3,8 @@
     videos ─S1─▶ patterns ─S2─▶ library ─S3─▶ scripts ─S4─▶ ballots ─S5─▶ ranking ─S6─▶ final scripts
                                                                        └─R1─▶ edits ─R2─▶ one each ─R3─┘
 
-R1 to R3, a refinement, are there where it was asked for. A map step is one model call per item and runs on workers; a reduce step is a pure function and runs in the
-driver. The driver knows nothing of any stage but what stands here.
+R1 to R3, a refinement, are there where it was asked for. A map step is one model call per item and runs on workers; a
+reduce step is a pure function and runs in the driver. The driver knows nothing of any stage but what stands here.
 """
 
 from __future__ import annotations

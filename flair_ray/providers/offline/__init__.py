@@ -3,7 +3,8 @@
 It exists so that a first run, a test or a demonstration goes through the same port, schema and validation
 as a real model, costs nothing and is the same everywhere. Each stage has one module: ``analyze`` (S1) reads
 the transcript, ``write`` (S3) fills script plans with what the niche offers, ``vote`` (S4) scores texts by a
-persona's habits, ``refine`` asks for edits and compares them, ``voice`` (S6) rewrites and plans shots. What they know about words lies in the TOML files.
+persona's habits, ``refine`` asks for edits and compares them, ``voice`` (S6) rewrites and plans shots. What they
+know about words lies in the TOML files.
 
 Invariants: deterministic in (seed, material) across processes; no I/O but reading its own tables once; any
 text in, however odd, gives a valid answer. It alone reads ``ChatRequest.material``, and never the prompt,

@@ -12,7 +12,7 @@ import pytest
 
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.calls import CallTally, Usage
-from flair_ray.domain.ids import ItemId, PersonaId, RunId, ScriptId, StageName, VideoId
+from flair_ray.domain.ids import SIX, ItemId, PersonaId, RunId, ScriptId, StageName, VideoId
 from flair_ray.domain.patterns import (
     EmotionalArc,
     Exemplar,
@@ -150,8 +150,8 @@ def _final(script: CandidateScript, place: int, score: float) -> FinalScript:
 
 
 def _stages(videos: int, scripts: int, personas: int, top_n: int) -> dict[StageName, StageCounts]:
-    totals = dict(zip(StageName, (videos, 1, scripts, personas, 1, top_n), strict=True))
-    times = dict(zip(StageName, (4.12, 0.02, 1.4, 2.31, 0.04, 1.2), strict=True))
+    totals = dict(zip(SIX, (videos, 1, scripts, personas, 1, top_n), strict=True))
+    times = dict(zip(SIX, (4.12, 0.02, 1.4, 2.31, 0.04, 1.2), strict=True))
     return {
         name: StageCounts(
             status="completed",
