@@ -167,7 +167,7 @@ def edited(script: CandidateScript, passage: str, instead: str) -> tuple[str, Ca
     The passage is found as quotes are: white space, case and punctuation do not matter.
     """
     parts = {"hook": script.hook, "body": script.body, "payoff": script.payoff}
-    place = next(((name, at) for name, text in parts.items() if (at := _find(text, passage))), None)
+    place = next(((name, at) for name, text in parts.items() if (at := _find(text, passage, instead))), None)
     if place is None:
         raise InvalidAnswer("The passage is not in the script: copy it word for word, from one part of it.")
     name, at = place
@@ -183,11 +183,12 @@ def edited(script: CandidateScript, passage: str, instead: str) -> tuple[str, Ca
     return at.group(), replace(now, estimated_duration=seconds)
 
 
-def _find(text: str, passage: str) -> re.Match[str] | None:
+def _find(text: str, passage: str, instead: str) -> re.Match[str] | None:
+    """The passage, with the end of its sentence where that was copied or is said anew."""
     words = re.findall(r"[^\W_]+", passage)
     if not words:
         return None
-    ends = r"[.!?…,;:]*" if re.search(r"[.!?…,;:]\s*$", passage) else ""  # as much of its end as was copied
+    ends = r"[.!?…,;:]*" if any(re.search(r"[.!?…,;:]\s*$", said) for said in (passage, instead)) else ""
     return re.search(r"(?<!\w)" + r"[\W_]+".join(map(re.escape, words)) + r"(?!\w)" + ends, text, re.IGNORECASE)
 
 
