@@ -23,7 +23,17 @@ from flair_ray.outputs import result_schema
 from flair_ray.result import Cost
 
 StageStatus = Literal["pending", "running", "completed"]
-RESULT_FIELDS = ("run_id", "results", "creator_profile", "completed_at", "warnings", "notices", "cost", "partial")
+RESULT_FIELDS = (
+    "run_id",
+    "results",
+    "creator_profile",
+    "completed_at",
+    "warnings",
+    "notices",
+    "cost",
+    "partial",
+    "refinement",
+)
 RANKING_FIELDS = ("run_id", "status", "warnings", "notices")
 
 
