@@ -91,6 +91,8 @@ async def test_a_run_from_its_start_to_its_files(api: httpx2.AsyncClient, starte
         ({"voter_model": "local:/etc/passwd"}, "voter_model"),
         ({"reasoning_model": "local", "voter_model": "/etc/passwd"}, "voter_model"),
         ({"rigor": "extreme"}, "rigor"),
+        ({"refine": "yes"}, "refine"),
+        ({"refine": 1}, "refine"),
         ({"num_videos": "2"}, "num_videos"),
         ({"num_videos": True}, "num_videos"),
     ],
