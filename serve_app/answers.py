@@ -221,6 +221,8 @@ class Prompts(Answer):
     s4: str
     s4_feedback: str
     s6: str
+    refine_edit: str
+    refine_compare: str
 
 
 class Fine(Answer):
