@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_ray.domain.events import Event, EventName
+from flair_ray.domain.events import Event, EventName, Json
 from flair_ray.domain.ids import SIX, StageName
 from flair_ray.domain.runs import RunStatus
 from flair_ray.terminal.progress import RunProgress
@@ -205,7 +206,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
     for number in range(draw(st.integers(0, 40))):
         data = draw(st.dictionaries(st.sampled_from(KEYS), JUNK))
         if draw(st.booleans()):
-            data["stage"] = draw(st.sampled_from(StageName)).value
+            data["stage"] = data["step"] = draw(st.sampled_from(StageName)).value
         item = {
             "completed": draw(st.integers(0, 9)),
             "total": draw(st.integers(0, 9)),
@@ -232,7 +233,7 @@ def test_replaying_changes_nothing(events: list[Event], data: st.DataObject) -> 
 @given(logs())
 def test_counts_keep_their_promises_whatever_the_log_says(events: list[Event]) -> None:
     progress = RunProgress()
-    reached = dict.fromkeys(progress.stages, 0)
+    reached = Counter[str]()
     for event in events:
         progress.apply(event)
         for name, stage in progress.stages.items():
@@ -252,7 +253,7 @@ def test_a_refinement_shows_between_the_count_and_the_voice_once_it_begins() -> 
     log.stage(1, StageName.S5, 1)
     log.end_stage(1, StageName.S5)
     log.add(1, "refine_started", step="REFINE_PROPOSE", total_items=3)
-    told = {"step": "REFINE_PROPOSE", "script_id": "S01", "total": 3}
+    told: dict[str, Json] = {"step": "REFINE_PROPOSE", "script_id": "S01", "total": 3}
     log.add(2, "refine_progress", **told, persona_id="p1", persona_name="Ada", reason="Too long.", completed=1)
     log.add(3, "refine_skipped", **told, persona_id="p2", reason="Not in the script.", completed=2)
     run = after(log.events)

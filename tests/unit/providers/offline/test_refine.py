@@ -64,6 +64,6 @@ async def test_places_and_labels_play_no_part(
             picked.append([places[labels.index(label)] for label, labels, places in shown])
         assert picked[0] == picked[1]
     for stage, base in ((StageName.R2, ChoiceForm), (StageName.R3, VerdictForm)):
-        form = comparison_form(base, sheet.labels)  # type: ignore[type-var]  # one of the two
+        form = comparison_form(base, sheet.labels)
         done = await OfflineProvider().complete(chat(stage, form, sheet, Comparer(personas[0], 0)), 1.0)
         assert form.model_validate_json(done.text)
