@@ -126,10 +126,11 @@ def _bound(usage: Usage, price: Price | None) -> dict[str, Any]:
     return {**plain(usage), "usd": price.usd(usage) if price else None}
 
 
-def estimate(spec: RunSpec, inputs: RunInputs) -> Estimate:
-    """What the run of this spec is expected to take."""
+def estimate(spec: RunSpec, inputs: RunInputs, *, more: bool = True) -> Estimate:
+    """What the run of this spec is expected to take; ``more``: also what a refinement would that was not asked for."""
     works = zip(ANSWER_TOKENS, _works(spec, inputs), strict=True)
-    every = {name: _stage(name, work, thinking_tokens(spec.model_of(name))) for name, work in works if work.items}
+    wanted = ((name, work) for name, work in works if work.items and (more or name in spec.stages))
+    every = {name: _stage(name, work, thinking_tokens(spec.model_of(name))) for name, work in wanted}
     stages = {name: found for name, found in every.items() if name in spec.stages}
     lasts = sum(_duration_s(s, spec.limits_of(n), spec.model_of(n).provider == "offline") for n, s in stages.items())
     refining = {name: every[name] for name in REFINING if name in every}

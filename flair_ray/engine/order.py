@@ -127,7 +127,7 @@ def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
         money = replace(money, stage_prices=rates, stage_thinking=room)
     if not money.known or money.free:
         return money
-    expected = estimate(replace(spec, money=money), inputs)
+    expected = estimate(replace(spec, money=money), inputs, more=False)
     capped = {} if order.max_usd is None else allowances(expected, order.max_usd)
     return replace(money, estimate_usd=expected.stage_usd(), allowances=capped)
 
