@@ -47,7 +47,7 @@ class RunOptions:
     )
     refine: Annotated[
         bool,
-        "Viewers whom the best scripts left cold propose edits, and the panel judges them.",
+        "Viewers who ranked the best scripts lowest propose edits, and the panel judges them.",
     ] = False
     num_videos: Annotated[int, "Videos to analyze."] = 100
     num_scripts: Annotated[int, "Scripts to write."] = 20

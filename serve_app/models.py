@@ -80,7 +80,7 @@ class StartBody(BaseModel):
     rigor: Rigor = Rigor.STANDARD
     """`careful` asks a third of the viewers twice, and puts two scripts on the sheet that test them."""
     refine: Annotated[bool, Strict()] = False
-    """Viewers whom the best scripts left cold propose edits; the panel judges each against the script as it was."""
+    """Viewers who ranked the best scripts lowest propose edits; the panel judges each against the script as it was."""
 
     @field_validator(*COUNTS)
     @classmethod

@@ -109,8 +109,9 @@ class Trial:
         }
         found, so = told[self.verdict]
         viewers = "1 simulated viewer" if self.voters == 1 else f"{self.voters} simulated viewers"
-        span = f"{100 * self.low:.0f} to {100 * self.high:.0f} %"
-        return f"{found}: {viewers} compared the two, and {100 * self.share:.0f} % prefer it edited ({span}). {so}"
+        share = f"{100 * self.share:.0f} % prefer it edited"
+        span = f"95 % interval {100 * self.low:.0f} to {100 * self.high:.0f} %"
+        return f"{found}: {viewers} compared the two, and {share} ({span}). {so}"
 
 
 @dataclass(frozen=True, slots=True)

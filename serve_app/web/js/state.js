@@ -182,7 +182,7 @@ function onSkip(state, data, at) {
 
 // Between the count and the voice, where edits were asked for.
 const ASKED = {
-  REFINE_PROPOSE: "Viewers whom the best scripts left cold are asked what would change their minds.",
+  REFINE_PROPOSE: "Viewers who ranked the best scripts lowest are asked what would change their minds.",
   REFINE_CHOOSE: "A part of the panel chooses one edit for each script.",
   REFINE_JUDGE: "The rest of the panel compares each script without and with its edit.",
 };

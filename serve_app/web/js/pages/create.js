@@ -46,7 +46,7 @@ export async function mount(root, { signal, go }) {
     hint: "A model likes what it wrote itself: let another one judge." });
   const refine = add({ name: "refine", label: "What would change your mind?", kind: "select",
     options: [["", "Do not ask"], ["true", "Ask, and judge the edits"]],
-    hint: "Viewers whom the best scripts left cold propose an edit each; the panel compares with and without." });
+    hint: "Viewers who ranked your best scripts lowest propose an edit each; the panel compares with and without." });
   const extras = [budget, seed, rigor, voters, refine];
   const fields = [...profile.fields, ...counts, provider, ...extras];
   const sizes = Object.entries(SIZES).map(([name, size]) => button(name, () => {

@@ -21,7 +21,7 @@ export function edits(refinement, scriptId) {
     hint(refinement.method));
 }
 
-const said = ({ persona_name: name, reason }) => h("p", {}, h("b", {}, name), `, whom it left cold: “${reason}”`);
+const said = ({ persona_name: name, reason }) => h("p", {}, h("b", {}, name), `, one of those who ranked it lowest: “${reason}”`);
 const change = ({ passage, instead }) => h("p", { class: "spoken" }, h("del", {}, passage), " ", h("ins", {}, instead));
 
 // The share that prefers it edited, with its interval; the dashed line is a half.
