@@ -114,8 +114,7 @@ def submit(given: Given, as_json: Json = False, address: Address = None) -> None
 def estimate(given: Given, as_json: Json = False) -> None:
     """What a run with these options would take: calls, tokens, dollars, time. Nothing is started or spent."""
     from flair_ray.api import foresee
-    from flair_ray.domain.money import dollars
-    from flair_ray.terminal.tables import estimate_table
+    from flair_ray.terminal.tables import estimate_table, refine_line
 
     spec, found = foresee(RunOptions(**given), _settings())
     if as_json:
@@ -125,10 +124,7 @@ def estimate(given: Given, as_json: Json = False) -> None:
     out.print(estimate_table(found))
     lasts = f"about {found.duration_s:,.0f} s, and a few to start"
     lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
-    more = found.document()["refine"]
-    adds = f"{more['calls']} calls, {dollars(more['usd']['expected'])}"
-    edits = f"--refine, in these figures: {adds}" if more["included"] else f"--refine would add {adds}"
-    for line in (*lines, edits, *spec.warnings):
+    for line in (*lines, refine_line(found), *spec.warnings):
         out.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 

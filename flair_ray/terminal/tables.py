@@ -98,6 +98,13 @@ def estimate_table(estimated: Estimate) -> Table:
     return table
 
 
+def refine_line(estimated: Estimate) -> str:
+    """What edits take, apart."""
+    more = estimated.document()["refine"]
+    takes = f"{more['calls']:,} calls, {dollars(more['usd']['expected'])}"
+    return f"--refine, in these figures: {takes}" if more["included"] else f"--refine would add {takes}"
+
+
 def _tokens(usage: Usage) -> tuple[str, ...]:
     return _spent(usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens)
 
