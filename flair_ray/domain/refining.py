@@ -35,12 +35,13 @@ from flair_ray.errors import InvalidAnswer
 REFINED = 5
 """Scripts at most: a viewer compares them all on one sheet, and of forty edits that do nothing one seems to help."""
 PROPOSERS = 3
-CHOOSER_ONE_IN = 5
+CHOOSER_ONE_IN, MOST_CHOOSERS = 5, 30
+"""A fifth of a panel chooses; more than thirty would choose no better."""
 MOST_MORE_WORDS = 25
 """An edit may lengthen a script by about ten seconds of speech."""
 CONFIDENCE = 0.95
 METHOD = (
-    "A fifth of the panel chose the edit; the rest, without who proposed it, saw the script without and with it, in "
+    "A part of the panel chose the edit; the rest, without who proposed it, saw the script without and with it, in "
     "both orders. Mean over viewers, 95 % interval by Wilson; no correction for the number of scripts."
 )
 
@@ -150,9 +151,9 @@ def proposers(
 
 
 def choosers(personas: Sequence[Persona], seed: int) -> tuple[Persona, ...]:
-    """One in CHOOSER_ONE_IN, by lot, in the panel's order."""
+    """One in CHOOSER_ONE_IN and at most MOST_CHOOSERS, by lot, in the panel's order."""
     by_lot = sorted(personas, key=lambda persona: digest("choose", str(seed), persona.persona_id))
-    chosen = {persona.persona_id for persona in by_lot[: ceil(len(by_lot) / CHOOSER_ONE_IN)]}
+    chosen = {persona.persona_id for persona in by_lot[: min(MOST_CHOOSERS, ceil(len(by_lot) / CHOOSER_ONE_IN))]}
     return tuple(persona for persona in personas if persona.persona_id in chosen)
 
 

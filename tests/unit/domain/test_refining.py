@@ -139,6 +139,8 @@ def test_who_chooses_does_not_judge() -> None:
         assert not {p.persona_id for p in choose} & {p.persona_id for p in judge}
     assert choosers(PANEL[:1], 7) == judges(PANEL[:1], 7) == PANEL[:1]
     assert len(choosers(PANEL, 7)) == 9
+    crowd = [replace(PANEL[0], persona_id=PersonaId(str(n))) for n in range(1000)]
+    assert (len(choosers(crowd, 7)), len(judges(crowd, 7))) == (30, 970)
 
 
 @pytest.mark.parametrize("sizes", [[2, 2, 2], [3, 3], [2, 3, 2, 3, 3]])

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from flair_ray.domain.patterns import (
     Trigger,
 )
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.refining import Edit, Preference, refinement
 from flair_ray.domain.runs import ModelChoice, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
 from flair_ray.domain.videos import Engagement, Video
@@ -250,6 +252,18 @@ HOSTILE = (
 )
 
 
+def with_edits(result: RunResult, text: str = "Look at the saucer first.") -> RunResult:
+    """The same run, had it asked what would change minds: the winner's edit helps, the next one's does nothing."""
+    edits = []
+    best = [final.original_script for final in result.results[:3]]
+    for script, persona in product(best[:2], result.personas[1:3]):
+        now = replace(script, hook=text)
+        edits.append(Edit(script.script_id, persona.persona_id, text, text, script.hook, text, now))
+    who = [f"viewer {n}" for n in range(20)]
+    verdicts = [Preference(PersonaId(name), order, (1, order)) for name in who for order in (0, 1)]
+    return replace(result, refinement=refinement([script.script_id for script in best], edits, (), verdicts, {}))
+
+
 def build_hostile() -> RunResult:
     """A run in which every text that comes from outside tries to be markup."""
     result = build(scripts=3, personas=4, videos=5, top_n=2, provider="openai", notices=(HOSTILE,))
@@ -284,7 +298,7 @@ def build_hostile() -> RunResult:
     exemplar = Exemplar(VideoId("video-1"), HOSTILE, f"{HOSTILE} more")
     profile = replace(result.spec.profile, niche=HOSTILE, tone=HOSTILE)
     return replace(
-        result,
+        with_edits(result, HOSTILE),
         scripts=scripts,
         results=finals,
         spec=replace(result.spec, profile=profile, warnings=(HOSTILE,), model=ModelChoice("openai", HOSTILE)),
@@ -338,3 +352,8 @@ def partial(request: pytest.FixtureRequest) -> RunResult:
 @pytest.fixture(scope="session")
 def result() -> RunResult:
     return build()
+
+
+@pytest.fixture(scope="session")
+def edited(result: RunResult) -> RunResult:
+    return with_edits(result)
