@@ -22,22 +22,22 @@ from flair_ray import data
 from flair_ray.actors.video_desk import held
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
-from flair_ray.domain.ids import RunId, ScriptId, new_run_id
+from flair_ray.domain.ids import RunId, ScriptId, given_run_id, new_run_id
 from flair_ray.domain.insights import Insights
 from flair_ray.domain.people import VOICE_CHARS, VOICES, CreatorProfile, Persona
 from flair_ray.domain.posts import Post
 from flair_ray.domain.rigor import Rigor
-from flair_ray.domain.runs import Limits, RunSpec
+from flair_ray.domain.runs import Limits, RunSpec, RunStatus
 from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
 from flair_ray.engine.filming import film, scripts_to_film
 from flair_ray.engine.learning import learned, with_lessons
-from flair_ray.engine.order import Order, check, first_event, prepare
+from flair_ray.engine.order import Order, check, differences, first_event, prepare
 from flair_ray.engine.past import AllRuns
 from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
-from flair_ray.errors import InputError, ProviderError
+from flair_ray.errors import InputError, LeaseLost, ProviderError, RunConflict, RunNotFound, RunOutdated
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.inputs.posts import PostBody
 from flair_ray.options import RunOptions
@@ -64,6 +64,8 @@ T = TypeVar("T")
 Listener = Callable[[Event], None]
 POLL_MS = 250
 """How long a listener waits for news before it looks whether the run has ended."""
+JOIN_S = 1.0
+"""How often one who waits for another's run looks whether it is still driven."""
 
 
 def run(
@@ -85,9 +87,12 @@ async def arun(
     settings = load_settings()
     choice, order = make_order(chosen, settings)
     begun_s = time.time()
+    if made := await made_before(chosen, order, settings):
+        return made
     async with open_studio(settings, choice, chosen.address or ray_address(), order.voter_model) as studio:
-        run_id = await submit(studio.store, order, settings)
-        return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s)
+        run_id = await submit(studio.store, order, settings, chosen.run_id)
+        join = chosen.run_id is not None
+        return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s, join=join)
 
 
 def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False) -> tuple[Choice, Order]:
@@ -150,15 +155,63 @@ def _check_writable(folder: Path) -> None:
 
 
 async def submit(
-    store: RunStore, order: Order, settings: Settings, run_id: RunId | None = None, *, hosted: bool = False
+    store: RunStore, order: Order, settings: Settings, run_id: str | None = None, *, hosted: bool = False
 ) -> RunId:
-    """Record a run, told what earlier ones taught. It is not driven yet; ``hosted``: the run hosts are to do it."""
+    """Record a run, told what earlier ones taught. It is not driven yet; ``hosted``: the run hosts are to do it.
+
+    Under a ``run_id`` of one's own the same order is recorded once. Raises RunConflict where that run is of another.
+    """
+    given = run_id and given_run_id(run_id)
     async with _records(settings) as records:
         order = await with_lessons(order, records)
+        kept = await records.run(given) if given else None
     spec, inputs = prepare(order, settings)
-    run_id = run_id or new_run_id()
-    await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
-    return run_id
+    if given and await _known(store, given, spec):
+        if hosted and (await store.snapshot(given)).status is not RunStatus.COMPLETED:
+            await store.host(given)
+        return given
+    if kept:
+        raise RunConflict(
+            f"Run {run_id} has ended, and Redis has forgotten it since. `flair export {run_id}` writes what came of "
+            "it; to run again, choose another --run-id."
+        )
+    new = given or new_run_id()
+    try:
+        await store.create(new, spec, inputs, first_event(new, spec), hosted=hosted)
+    except RunConflict:  # by somebody else, just now; or it was deleted lately
+        if not (given and await _known(store, given, spec)):
+            raise
+    return new
+
+
+async def made_before(options: RunOptions, order: Order, settings: Settings) -> RunResult | None:
+    """The result of the run that has the id asked for, where it is complete; nothing but Redis is needed for it.
+
+    Raises RunConflict where that run is of another order.
+    """
+    if options.run_id is None:
+        return None
+    run_id = given_run_id(options.run_id)
+    async with open_store(settings, visiting=True) as opened:
+        if not await _known(opened.store, run_id, prepare(order, settings)[0]):
+            return None
+        if (await opened.store.snapshot(run_id)).status is not RunStatus.COMPLETED:
+            return None
+        return keep(await gather_result(opened.store, run_id), settings, options.out_dir)
+
+
+async def _known(store: RunStore, run_id: RunId, asked: RunSpec) -> bool:
+    """Whether there is a run of this id; one of another order is a RunConflict."""
+    try:
+        found = differences(await store.spec(run_id), asked)
+    except RunNotFound:
+        return False
+    if found:
+        raise RunConflict(
+            f"Run {run_id} was made from another order, by its {', '.join(found)}. Choose another --run-id, or go on "
+            f"with it as it is: `flair resume {run_id}`."
+        )
+    return True
 
 
 async def report(body: PostBody, settings: Settings) -> Post:
@@ -189,12 +242,15 @@ async def carry_out(
     out_dir: str | Path | None = None,
     progress: Listener | None = None,
     begun_s: float | None = None,
+    *,
+    join: bool = False,
 ) -> RunResult:
     """Drive a recorded run to its end, telling ``progress`` every event, and write its outputs.
 
-    ``begun_s`` is when the wait began, seconds since the epoch, for the startup time.
+    ``begun_s`` is when the wait began, seconds since the epoch, for the startup time. ``join``: while another process
+    drives it, wait with it instead of raising RunConflict.
     """
-    driving = asyncio.create_task(studio.driver.drive(run_id))
+    driving = asyncio.create_task(_joined(studio, run_id) if join else studio.driver.drive(run_id))
     try:
         if progress:
             await follow(studio.store, run_id, progress, driving)
@@ -205,6 +261,22 @@ async def carry_out(
     result = keep(await gather_result(studio.store, run_id, begun_s=begun_s), settings, out_dir)
     await studio.keeper.keep_ended(result)
     return result
+
+
+async def _joined(studio: Studio, run_id: RunId) -> RunStatus:
+    """How it ended, under whoever had its lease; one that is left open by a driver that died is gone on with."""
+    while True:
+        try:
+            return await studio.driver.drive(run_id, patient=False)
+        except RunOutdated:
+            raise
+        except (RunConflict, LeaseLost):
+            await asyncio.sleep(JOIN_S)
+        while await studio.store.is_driven(run_id):  # noqa: ASYNC110  # by another process, perhaps elsewhere
+            await asyncio.sleep(JOIN_S)
+        snapshot = await studio.store.snapshot(run_id)
+        if snapshot.over:
+            return snapshot.status
 
 
 async def follow(store: RunStore, run_id: RunId, tell: Listener, driving: asyncio.Task[object] | None = None) -> None:

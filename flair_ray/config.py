@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     hedged_share: float = Field(
         0.1, ge=0, le=1, description="Extra calls a stage may spend on stragglers, as a share of its items; 0: none."
     )
+    node_wait_s: float = Field(
+        900.0, gt=0, description="How long a run waits while no node of its cluster takes work, seconds."
+    )
     cache_ttl_s: int = Field(
         30 * 86_400, gt=0, description="How long the analysis of a video is kept for other runs, seconds."
     )

@@ -68,3 +68,6 @@ class RunOptions:
     """Where to write; None: the run's folder under the data directory."""
     address: str | None = None
     """A Ray cluster to join; None: that of RAY_ADDRESS, else a local one that lives as long as the run."""
+    run_id: str | None = None
+    """An id of one's own, a-z, 0-9, _ and -. A run that has it already, from the same order, is gone on with or, where
+    it is complete, given again: nothing is paid twice. None: a new run under a random id."""

@@ -253,7 +253,7 @@ async def open_studio(
             panel = RayPanel(
                 PersonasIn(opened.url, settings.run_ttl_s, settings.persona_pools), service_name(opened.url)
             )
-            executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
+            executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__, settings.node_wait_s)
             await executor.warm(models, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
             rules = driver_settings(settings)
@@ -276,7 +276,8 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     store = RedisRunStore(redis, settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
     panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), service_name(redis_url))
-    driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
+    executor = RayExecutor(kit, __version__, settings.node_wait_s)
+    driver = Driver(store, executor, driver_settings(settings), SystemClock(), panel)
     jobs = RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s)
     videos = VideoDesk(jobs, RayFilming(partial(video_studio, settings, redis_url)))
     keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))

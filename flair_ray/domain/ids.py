@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from enum import StrEnum
 from typing import NewType
+
+from flair_ray.errors import InputError
 
 RunId = NewType("RunId", str)
 VideoId = NewType("VideoId", str)
@@ -13,6 +16,10 @@ PersonaId = NewType("PersonaId", str)
 ScriptId = NewType("ScriptId", str)
 ItemId = NewType("ItemId", str)
 """Identifies one item of a map stage: a video, script or persona id, unique within its stage."""
+
+
+LONGEST_RUN_ID = 64
+_RUN_ID = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{LONGEST_RUN_ID - 1}}}")
 
 
 class StageName(StrEnum):
@@ -51,6 +58,15 @@ def told_as(stage: StageName) -> StageName:
 def new_run_id() -> RunId:
     """A random UUID in its 36-character form."""
     return RunId(str(uuid.uuid4()))
+
+
+def given_run_id(text: str) -> RunId:
+    """A run id that somebody chose: it becomes a part of keys, folders and addresses. Raises InputError."""
+    if not _RUN_ID.fullmatch(text):
+        raise InputError(
+            f"A run id is 1 to {LONGEST_RUN_ID} of a-z, 0-9, _ and -, a letter or digit first; not {text!r}."
+        )
+    return RunId(text)
 
 
 def digest(*parts: str, length: int = 16) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import TypeVar
 
@@ -38,6 +38,10 @@ ANSWER_MODELS = (
     answers.comparison_form(answers.VerdictForm, (("A", "B"),)),
     answers.PersonalizedDraft,
 )
+
+
+_MATERIAL = {"inputs_key": "videos or personas"}
+_NO_OTHER_ORDER = {"fingerprint", "cache", "limits", "voter_limits", "feedback", "warnings", "money"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,16 @@ def check(order: Order, settings: Settings) -> None:
         raise InputError(
             f"--max-usd cannot be kept: nobody here knows the price of {voters.model}. Choose another --voter-model."
         )
+
+
+def differences(known: RunSpec, asked: RunSpec) -> list[str]:
+    """The options in which a run that exists differs from what is asked for now; none: it is the same order.
+
+    What says how fast and not what, and what earlier results have taught since, makes no other order.
+    """
+    names = [f.name for f in fields(RunSpec) if f.name not in _NO_OTHER_ORDER]
+    found = [_MATERIAL.get(name, name) for name in names if getattr(known, name) != getattr(asked, name)]
+    return found + ["max_usd"] * (known.money.max_usd != asked.money.max_usd)
 
 
 def first_event(run_id: RunId, spec: RunSpec) -> EventDraft:

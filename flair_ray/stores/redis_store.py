@@ -133,7 +133,9 @@ class RedisRunStore:
             ],
         )
         if not created:
-            raise RunConflict(f"There is a run {run_id} already. `flair resume {run_id}` goes on with it.")
+            raise RunConflict(
+                f"There is a run {run_id} already, or was one until lately. `flair resume {run_id}` goes on with it."
+            )
 
     async def host(self, run_id: RunId) -> None:
         status = await self._run("host", [keys.run(run_id), keys.hosted_runs()], [run_id])

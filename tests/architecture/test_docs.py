@@ -36,14 +36,16 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def shell_lines() -> Iterator[tuple[str, list[str]]]:
-    """Every command in the pages, as its words without comments and leading assignments."""
+    """Every command in the pages, as its words without comments and leading assignments; and what a job runs."""
     for page in PAGES:
-        for line in "".join(blocks(page, "sh")).splitlines():
+        for line in "".join(blocks(page, "sh")).replace("\\\n", "").splitlines():
             words = shlex.split(line, comments=True)
             while words and re.match(r"[A-Z_]+=", words[0]):
                 words.pop(0)
             if words:
                 yield f"{page.relative_to(ROOT)}: {line}", words
+            if "--" in words:
+                yield f"{page.relative_to(ROOT)}: {line}", words[words.index("--") + 1 :]
 
 
 def shell(program: str) -> list[Any]:
