@@ -37,7 +37,7 @@ def test_no_text_from_outside_is_markup(run_log: list[Event]) -> None:
     nasty = "<img src=x onerror=alert(1)>\x1b[2J"
     events = [
         replace(e, data={k: nasty if isinstance(v, str) else v for k, v in e.data.items()})
-        if e.name != EventName.STAGE_STARTED and e.name != EventName.STAGE_COMPLETED
+        if e.name not in (EventName.STAGE_STARTED, EventName.STAGE_COMPLETED)
         else e
         for e in run_log
     ]
