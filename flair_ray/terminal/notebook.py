@@ -9,11 +9,13 @@ a moment later, so that the last thing that happened always shows.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 from rich.console import Console
 
@@ -103,10 +105,11 @@ def live() -> Callable[[Event], None]:
     calls this, as lines of text on standard error anywhere else. One for each run."""
     if not _in_notebook():
         return PlainView(Console(stderr=True), RunProgress())
-    from IPython.display import HTML, display
+    from IPython import display
 
-    shown = display(HTML(""), display_id=True)
-    return NotebookView(lambda text: shown.update(HTML(text)))
+    logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # on import it asks for widgets that nothing here uses
+    shown: Any = display.display(display.HTML(""), display_id=True)  # type: ignore[no-untyped-call]
+    return NotebookView(lambda text: shown.update(display.HTML(text)))  # type: ignore[no-untyped-call]
 
 
 def _in_notebook() -> bool:

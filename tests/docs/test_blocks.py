@@ -1,10 +1,13 @@
-"""Which blocks are not run, so that their number cannot grow unseen; and that a page's Python runs."""
+"""Which blocks are not run, so that their number cannot grow unseen; and that data is what it is said to be."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
-from tests.docs.blocks import NO_RUN, PAGES, blocks, name
+from flair_ray.domain.events import Event, EventName
+from flair_ray.inputs.profile import ProfileBody
+from tests.docs.blocks import NO_RUN, PAGES, ROOT, blocks, name
 
 NOT_RUN = {
     "docs/how-to/a-model.md": 2,
@@ -29,3 +32,15 @@ def test_what_is_not_run_is_counted() -> None:
 def test_every_block_is_of_a_language_that_is_looked_after() -> None:
     """Commands, code, and data are executed or read; text is output, mermaid a picture."""
     assert {block.language for page in PAGES for block in blocks(page)} <= LANGUAGES
+
+
+def test_the_profile_that_is_shown_is_one() -> None:
+    (block,) = blocks(ROOT / "docs" / "how-to" / "your-own-videos.md", "json")
+    assert ProfileBody.model_validate_json(block.text).niche
+
+
+def test_the_event_that_is_shown_is_one() -> None:
+    (block,) = blocks(ROOT / "docs" / "reference" / "events.md", "json")
+    message = json.loads(block.text)
+    event = Event(message["id"], EventName(message["event"]).value, message["data"])
+    assert event.envelope() == message
