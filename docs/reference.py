@@ -216,7 +216,7 @@ def _type(name: str, schema: Schema) -> str:
     ]
     said = schema.get("description", "").partition("\n\n")[0]
     body = table(("field", "type", "bounds"), rows) if rows else _kind(schema)
-    return "\n\n".join(filter(None, (f"### {name}", " ".join(said.split()), body)))
+    return "\n\n".join(filter(None, (f"### {name}", " ".join(said.split()).replace("``", "`"), body)))
 
 
 def _kind(schema: Schema) -> str:

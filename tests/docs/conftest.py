@@ -72,9 +72,9 @@ def serving(env: dict[str, str], folder: Path) -> Iterator[tuple[str, str]]:
     try:
         while (found := re.search(r"the API is at (http://\S+)/api", said.read_text())) is None:
             assert process.poll() is None, said.read_text()
-        gcs = next(child for child in process.children(recursive=True) if child.name() == "gcs_server")
-        port = next(word.partition("=")[2] for word in gcs.cmdline() if word.startswith("--gcs_server_port="))
-        yield found[1], f"127.0.0.1:{port}"
+        raylet = next(child for child in process.children(recursive=True) if child.name() == "raylet")
+        known = (word.partition("--gcs-address=")[2] for word in raylet.cmdline())
+        yield found[1], next(filter(None, known))
     finally:
         process.terminate()
         process.wait(60)
