@@ -59,7 +59,9 @@ def free_port() -> int:
 
 def flair(env: dict[str, str], *words: str) -> str:
     command = [sys.executable, "-m", "flair_ray.cli", *words]
-    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager
@@ -73,8 +75,8 @@ def serving(env: dict[str, str], folder: Path) -> Iterator[tuple[str, str]]:
         while (found := re.search(r"the API is at (http://\S+)/api", said.read_text())) is None:
             assert process.poll() is None, said.read_text()
         raylet = next(child for child in process.children(recursive=True) if child.name() == "raylet")
-        known = (word.partition("--gcs-address=")[2] for word in raylet.cmdline())
-        yield found[1], next(filter(None, known))
+        flag = "--gcs-address="
+        yield found[1], next(word.removeprefix(flag) for word in raylet.cmdline() if word.startswith(flag))
     finally:
         process.terminate()
         process.wait(60)
@@ -144,7 +146,9 @@ def _left_open(env: dict[str, str], mock: MockServer, other: str) -> str:
         assert process.stderr is not None
         said = ""
         while (found := re.search(r"run ([0-9a-f-]{36})", said)) is None or "started" not in said:
-            said += process.stderr.readline()
+            line = process.stderr.readline()
+            assert line, said
+            said += line
         process.terminate()
         process.communicate()
     mock.configure(latency_s=0)
