@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -42,6 +43,7 @@ PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").r
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 LED_TO = (RunOptions, TableRow, ReceiptLine, Timing, Cost)
 """What a caller of the public names meets without importing it."""
+SCALE = runpy.run_path(str(ROOT / "docs" / "scale.py"))
 DATA_DIR_DEFAULT = "`$XDG_DATA_HOME/flair_ray`, else `~/.local/share/flair_ray`"
 
 
@@ -175,6 +177,18 @@ def routes() -> str:
     return table(("method and path", "what it does"), rows)
 
 
+def scale() -> str:
+    """Needs by runs a day."""
+    head = ("runs a day", "an hour, at the busiest", "requests a minute", "tokens a minute", "calls in flight")
+    more = ("worker cores", "Redis' CPU", "Redis' memory", "archive, a day", "past one `prod`, the worst first")
+    return table((*head, *more), SCALE["rows"]())
+
+
+def scale_constants() -> str:
+    """What they are made of."""
+    return table(("constant", "value"), SCALE["constants"]())
+
+
 def http_api() -> str:
     """Every operation and every type of the OpenAPI document."""
     found = document(http.ROUTES, config.Settings.model_construct())
@@ -273,7 +287,22 @@ def _doc(thing: object) -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (settings, providers, cli, events, inputs, outputs, keys, lua, routes, http_api, python_api)
+    f.__name__: f
+    for f in (
+        settings,
+        providers,
+        cli,
+        events,
+        inputs,
+        outputs,
+        keys,
+        lua,
+        routes,
+        http_api,
+        python_api,
+        scale,
+        scale_constants,
+    )
 }
 
 
