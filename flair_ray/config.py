@@ -124,6 +124,8 @@ LOCAL_SLOTS = 2
 """Calls that the local model answers at once, and its limit in flight unless told otherwise."""
 OFFLINE = "offline"
 """The provider that is no server."""
+OWN = "own"
+"""The provider that a caller of the library brings along."""
 KEY_NAMES: Mapping[str, tuple[str, ...]] = {
     "kimi": ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
     "openai": ("OPENAI_API_KEY",),

@@ -176,10 +176,12 @@ class RunResult:
 
     @property
     def finished_at_ms(self) -> int | None:
+        """When it ended, milliseconds since the epoch."""
         return round(self.completed_at.timestamp() * 1000) if self.completed_at else None
 
     @property
     def partial(self) -> bool:
+        """Whether a completed run left work undone."""
         return self.stopped_by is not None
 
     @property

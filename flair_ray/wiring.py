@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -22,8 +22,8 @@ from flair_ray import __version__
 from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.actors.run_host import RunHost
 from flair_ray.actors.video_desk import VideoDesk
-from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
-from flair_ray.domain.ids import digest
+from flair_ray.config import KEY_NAMES, OFFLINE, OWN, Account, Settings, load_account
+from flair_ray.domain.ids import digest, new_run_id
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.video_jobs import ANIMATIC, VEO, VIDEO_PROVIDERS
 from flair_ray.engine.archive import Archive
@@ -34,6 +34,7 @@ from flair_ray.engine.keeping import Keeper
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.past import AllRuns
+from flair_ray.engine.plan import Own
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.telling import Teller
 from flair_ray.errors import FlairError, InputError, MissingKey, StoreUnavailable
@@ -64,6 +65,7 @@ DEFAULT_MODELS = {
     OFFLINE: "offline-heuristic",
 }
 """Every provider, with the model it uses when none is named. The first whose key is set is the default."""
+NOTHING_OWN = Own()
 VIDEO_PACKAGES = ("av", "PIL", "fontpkg_inter")
 VENDOR_LIMITS = {"kimi": Limits(50, 200, 2_000_000)}
 """What a vendor documents for an account that has just been topped up.
@@ -81,6 +83,7 @@ class Choice:
     account: Account
     why: str = ""
     """Why this one, in words."""
+    own: Own = NOTHING_OWN
 
 
 def choose_model(
@@ -104,6 +107,15 @@ def choose_model(
     if name == LOCAL:
         find_model(chosen.model)
     return Choice(chosen, account, why)
+
+
+def with_own(own: Own, choose: Callable[[], Choice], model: str | None = None) -> Choice:
+    """The provider that a caller brings along, under its class's name unless ``model`` is another; else the choice."""
+    own.all_stages()
+    if own.provider is None:
+        return replace(choose(), own=own)
+    name = model or type(own.provider).__name__
+    return Choice(ModelChoice(OWN, name), load_account(OWN), "it was brought along", own)
 
 
 def check_video(name: str) -> None:
@@ -256,7 +268,7 @@ async def open_studio(
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__, settings.node_wait_s)
             await executor.warm(models, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
-            rules = driver_settings(settings)
+            rules = driver_settings(settings, choice.own)
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel), opened.keeper)
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
@@ -364,14 +376,15 @@ def _tool_kit(settings: Settings, redis_url: str, choice: Choice) -> ToolKit:
     from flair_ray.workbench import worker_tools
 
     key = choice.account.api_key.get_secret_value() if choice.account.api_key else ""
-    build = partial(worker_tools, settings, redis_url, {choice.account.provider: choice.account})
-    return ToolKit(digest(__version__, redis_url, choice.account.provider, key, repr(settings)), build)
+    build = partial(worker_tools, settings, redis_url, {choice.account.provider: choice.account}, choice.own)
+    brought = new_run_id() if choice.own != NOTHING_OWN else ""  # never that of another caller
+    return ToolKit(digest(__version__, redis_url, choice.account.provider, key, repr(settings), brought), build)
 
 
-def driver_settings(settings: Settings) -> DriverSettings:
+def driver_settings(settings: Settings, own: Own = NOTHING_OWN) -> DriverSettings:
     """What the driver has to know."""
     return DriverSettings(
-        fingerprint_of=answers_version(),
+        fingerprint_of=own.version or answers_version(),
         lease_ttl_s=settings.lease_ttl_s,
         stage_failure_share=settings.stage_failure_share,
         quorum=settings.quorum,

@@ -69,6 +69,8 @@ class Order:
     session_id: str = "anonymous"
     feedback: Feedback = field(default_factory=Feedback)
     video_model: str | None = None
+    version: str = ""
+    """Of prompts and answers, where stages are not the studio's own."""
     remarks: tuple[str, ...] = ()
     """What was left out while reading the input: becomes part of the run's warnings."""
 
@@ -118,7 +120,7 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         video_model=order.video_model,
         warnings=tuple(warnings),
     )
-    return replace(spec, fingerprint=_fingerprint(spec), money=_money(order, spec, inputs)), inputs
+    return replace(spec, fingerprint=_fingerprint(spec, order.version), money=_money(order, spec, inputs)), inputs
 
 
 def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
@@ -146,7 +148,7 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
     return tuple(firsts.values())
 
 
-def _fingerprint(spec: RunSpec) -> str:
+def _fingerprint(spec: RunSpec, version: str) -> str:
     decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
     said = (
         adapter(RunSpec)
@@ -159,7 +161,7 @@ def _fingerprint(spec: RunSpec) -> str:
     told = [
         text for text in (spec.feedback.s3, spec.feedback.s4, voters, rigor, refine) if text
     ]  # none: as before there was any
-    return f"{answers_version()}-{digest(said, *told, length=12)}"
+    return f"{version or answers_version()}-{digest(said, *told, length=12)}"
 
 
 def check(order: Order, settings: Settings) -> None:

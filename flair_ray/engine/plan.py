@@ -21,7 +21,8 @@ from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.runs import RunSpec
 from flair_ray.domain.work import Work
 from flair_ray.engine.state import RunState
-from flair_ray.ports import MapStage
+from flair_ray.errors import InputError
+from flair_ray.ports import MapStage, Provider
 from flair_ray.stages import (
     refine_compare,
     refine_edit,
@@ -201,3 +202,23 @@ def plan_of(spec: RunSpec) -> tuple[Step, ...]:
 
 MAP_STAGES: dict[StageName, MapStage[Any, Any, Any]] = {s.name: s.stage for s in PLAN if isinstance(s, MapStep)}
 """How a worker finds the stage that a job names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a caller has put in the place of the studio's own. It travels to the workers pickled."""
+
+    provider: Provider | None = None
+    stages: tuple[MapStage[Any, Any, Any], ...] = ()
+    """Each takes the place of the one of its name, and leaves the same type."""
+
+    @property
+    def version(self) -> str:
+        """In the place of that of the studio's prompts and answers, which nobody may mix with these; else empty."""
+        return "own-stages" if self.stages else ""
+
+    def all_stages(self) -> Mapping[StageName, MapStage[Any, Any, Any]]:
+        """Raises InputError for one that takes the place of none."""
+        if unknown := [stage.name for stage in self.stages if stage.name not in MAP_STAGES]:
+            raise InputError(f"A stage of your own takes the place of {', '.join(MAP_STAGES)}, not of {unknown[0]}.")
+        return {**MAP_STAGES, **{stage.name: stage for stage in self.stages}} if self.stages else MAP_STAGES

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from flair_ray.domain.calls import CallTally, ChatRequest
 from flair_ray.domain.codec import encode
-from flair_ray.domain.ids import ItemId, digest
+from flair_ray.domain.ids import ItemId, StageName, digest
 from flair_ray.domain.personas import Seat, track_record
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.domain.work import Done, Skipped, Voter
@@ -65,6 +65,7 @@ class Tools:
     panel: Panel
     close: Callable[[], Awaitable[None]]
     """All of these but the providers."""
+    stages: Mapping[StageName, MapStage[Any, Any, Any]] = field(default_factory=lambda: MAP_STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,10 @@ class _Item:
 
     def __init__(self, job: StageJob, item_id: ItemId, item: object, tools: Tools) -> None:
         self._job, self._item_id, self._item = job, item_id, item
-        self._stage: MapStage[Any, Any, Any] = MAP_STAGES[job.stage]
+        self._stage = tools.stages[job.stage]
         self._store, self._flights, self._clock = tools.store, tools.flights, tools.clock
         self._request = self._stage.request(job.shared, item)
-        self._claim = claim_of(job, item_id, self._request)
+        self._claim = claim_of(job, item_id, self._request, self._stage)
         self._announced: list[asyncio.Task[None]] = []
 
     async def done(self, asker: Asker) -> Delivered:
@@ -171,12 +172,11 @@ class _Item:
         return Verdict(Done(encode(output, self._stage.output)), output, CallTally(cache_hits=1))
 
 
-def claim_of(job: StageJob, item_id: ItemId, request: ChatRequest) -> Claim:
+def claim_of(job: StageJob, item_id: ItemId, request: ChatRequest, stage: MapStage[Any, Any, Any]) -> Claim:
     """What an item wants to be alone with: its answer in this run or, where answers are shared, in every run.
 
     Shared is what does not depend on the run: the same words put to the same model under the same schema.
     """
-    stage = MAP_STAGES[job.stage]
     make = partial(Claim, run_id=job.run_id, fingerprint=job.fingerprint, stage=job.stage, item_id=item_id)
     if not (job.share and stage.shareable):
         return make(f"{job.run_id}:{job.fingerprint}:{job.stage.value}:{item_id}", shared=False)
