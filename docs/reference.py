@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
@@ -28,6 +29,7 @@ from flair_ray.domain.ids import RunId, StageName
 from flair_ray.inputs import columns
 from flair_ray.outputs.names import OUTPUT_FILES
 from flair_ray.stores import keys as redis_keys
+from flair_ray.telemetry.metrics import METRICS
 from serve_app import http
 from serve_app.operations import document
 
@@ -165,8 +167,33 @@ def routes() -> str:
     return table(("method and path", "what it does"), rows)
 
 
+def metrics() -> str:
+    """Every metric, where it goes and what it says."""
+    rows = (
+        (
+            code(metric.cloudwatch or metric.exported),
+            metric.kind + (", in CloudWatch" if metric.cloudwatch else ""),
+            ", ".join(map(code, metric.labels)),
+            metric.unit,
+            metric.help,
+        )
+        for metric in METRICS
+    )
+    return table(("metric", "kind", "labels", "unit", "meaning"), rows)
+
+
+def alerts() -> str:
+    """Every alert."""
+    made = runpy.run_path(str(ROOT / "cluster" / "watching" / "make.py"))
+    rows = (
+        (f"[{a.name}](../how-to/watch-it.md#{a.name.lower()})", "page" if a.page else "ticket", code(a.expr), a.lasts)
+        for a in made["ALERTS"]
+    )
+    return table(("alert", "severity", "when", "for"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (settings, providers, cli, events, inputs, outputs, keys, lua, routes)
+    f.__name__: f for f in (settings, providers, cli, events, inputs, outputs, keys, lua, routes, metrics, alerts)
 }
 
 

@@ -180,6 +180,7 @@ class Nodes(Construct):
             "FLAIR_DYNAMODB_TABLE": base.table.table_name,
             "FLAIR_KEEP_DAYS": str(base.size.keep_days),
             "FLAIR_CLOUDWATCH_NAMESPACE": self._name,
+            "FLAIR_LOG_FORMAT": "json",
             "FLAIR_LOG_LEVEL": "INFO",
             "FLAIR_IMAGE": self._image_tag,
             "RAY_AUTH_MODE": "token",
