@@ -134,6 +134,8 @@ KEY_NAMES: Mapping[str, tuple[str, ...]] = {
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
 }
 """The names under which people already export their keys, first match wins."""
+SECRET_ENDINGS = ("_KEY", "_TOKEN", "_PASSWORD", "_SECRET", "_HEADERS")
+"""Of the names of variables whose value no log may have."""
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -176,9 +178,9 @@ def load_account(provider: str, environ: Mapping[str, str] | None = None) -> Acc
 
 
 def known_secrets(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """What no log may say: keys, tokens' digests, the password of Redis in its address and by itself."""
+    """What no log may say: keys, tokens and their digests, passwords."""
     env = os.environ if environ is None else environ
-    keys = [env[name] for name in env if name.endswith(("_API_KEY", "_AUTH_TOKEN"))]
+    keys = [env[name] for name in env if name.endswith(SECRET_ENDINGS)]
     url = settings.redis_url.get_secret_value() if settings.redis_url else ""
     password = urlsplit(url).password or ""
     digests = (entry.partition(":")[2] for entry in settings.api_tokens.get_secret_value().split(","))

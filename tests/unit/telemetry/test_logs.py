@@ -74,7 +74,7 @@ def test_the_secrets_that_we_know_are_those_of_the_settings_and_the_environment(
         redis_url=SecretStr("rediss://me:p%40ssword@redis.internal:6379/0"),
         api_tokens=SecretStr("ada:abc123,eve:def456"),
     )
-    environ = {"OPENAI_API_KEY": "sk-1", "RAY_AUTH_TOKEN": "t-2", "HOME": "here"}
+    environ = {"OPENAI_API_KEY": "sk-1", "AWS_SESSION_TOKEN": "t-2", "HOME": "here"}
     assert set(known_secrets(settings, environ)) == {"sk-1", "t-2", "p%40ssword", "p@ssword", "abc123", "def456"}
     assert known_secrets(Settings(), {}) == ()
 
