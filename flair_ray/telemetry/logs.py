@@ -67,7 +67,7 @@ class JsonLines(_Discreet):
             "message": record.getMessage(),
         }
         known = {**_about.get(), **vars(record)}
-        line |= {name: str(known[name]) for name in FIELDS if known.get(name) is not None}
+        line |= {name: str(known[name]) for name in FIELDS if known.get(name) not in (None, "-")}
         if record.exc_info and (raised := record.exc_info[1]):
             line["error"] = type(raised).__name__
             line["at"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(raised.__traceback__)]
