@@ -187,10 +187,10 @@ class RateLimiter:
         return desk is not None and taken.ask.permit_id in desk.asked
 
     def _report(self, in_flight: int) -> None:
-        oldest_s = next(iter(self._asked_s.values()), self._clock.now_s())
+        now_s = self._clock.now_s()
         record.set_to(metrics.PERMITS_WANTED, len(self._queue), account=self._name)
         record.set_to(metrics.PERMITS_HELD, in_flight, account=self._name)
-        record.set_to(metrics.PERMIT_AGE_S, self._clock.now_s() - oldest_s, account=self._name)
+        record.set_to(metrics.PERMIT_AGE_S, now_s - next(iter(self._asked_s.values()), now_s), account=self._name)
 
     def _tell(self, permit_id: str) -> None:
         desk = self._desks.get(self._desk_of.get(permit_id, ""))
