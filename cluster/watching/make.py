@@ -87,7 +87,7 @@ ALERTS = (
         "FlairRunsFail",
         f'sum(increase({m.RUNS_ENDED.exported}{{status="failed"}}[1h])) / sum(increase({m.RUNS_ENDED.exported}[1h])) '
         f'> 0.2 and sum(increase({m.RUNS_ENDED.exported}{{status="failed"}}[1h])) > 3',
-        "0m",
+        "1m",
         "More than a fifth of the runs of the last hour have failed.",
     ),
     Alert(
@@ -99,7 +99,7 @@ ALERTS = (
     Alert(
         "FlairItemsSkipped",
         f"{grown(m.SKIPPED, '30m', by='stage')} > 20",
-        "0m",
+        "1m",
         "Many items of {{ $labels.stage }} are given up.",
     ),
     Alert(
@@ -111,7 +111,7 @@ ALERTS = (
     Alert(
         "FlairSpendsFast",
         f"sum(increase({m.SPEND.exported}[1h])) > 100",
-        "0m",
+        "1m",
         "More than $100 was spent within an hour. Set what is much to you.",
     ),
 )
