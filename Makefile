@@ -64,8 +64,9 @@ bench: $(STAMP) ## Speed, as ratios to a floor measured beside it (three quarter
 constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing else
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt
 
-docs: $(STAMP) ## Bring the documentation's tables up to date with the code
+docs: $(STAMP) ## Bring the documentation's tables, the dashboard and the alerts up to date with the code
 	$(BIN)/python docs/reference.py
+	$(BIN)/python cluster/watching/make.py
 
 .PHONY: manifests
 manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kuberay and the workflows; no cluster, no cloud

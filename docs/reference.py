@@ -34,6 +34,7 @@ from flair_ray.options import RunOptions
 from flair_ray.outputs.names import OUTPUT_FILES
 from flair_ray.result import Cost, ReceiptLine, TableRow, Timing
 from flair_ray.stores import keys as redis_keys
+from flair_ray.telemetry.metrics import METRICS
 from serve_app import http
 from serve_app.docs import bounds, kind
 from serve_app.operations import Schema, document
@@ -177,6 +178,31 @@ def routes() -> str:
     return table(("method and path", "what it does"), rows)
 
 
+def metrics() -> str:
+    """Every metric, where it goes and what it says."""
+    rows = (
+        (
+            code(metric.cloudwatch or metric.exported),
+            metric.kind + (", in CloudWatch" if metric.cloudwatch else ""),
+            ", ".join(map(code, metric.labels)),
+            metric.unit,
+            metric.help,
+        )
+        for metric in METRICS
+    )
+    return table(("metric", "kind", "labels", "unit", "meaning"), rows)
+
+
+def alerts() -> str:
+    """Every alert."""
+    made = runpy.run_path(str(ROOT / "cluster" / "watching" / "make.py"))
+    rows = (
+        (f"[{a.name}](../how-to/watch-it.md#{a.name.lower()})", "page" if a.page else "ticket", code(a.expr), a.lasts)
+        for a in made["ALERTS"]
+    )
+    return table(("alert", "severity", "when", "for"), rows)
+
+
 def scale() -> str:
     """Needs by runs a day."""
     head = ("runs a day", "an hour, at the busiest", "requests a minute", "tokens a minute", "calls in flight")
@@ -289,19 +315,8 @@ def _doc(thing: object) -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     f.__name__: f
     for f in (
-        settings,
-        providers,
-        cli,
-        events,
-        inputs,
-        outputs,
-        keys,
-        lua,
-        routes,
-        http_api,
-        python_api,
-        scale,
-        scale_constants,
+        *(settings, providers, cli, events, inputs, outputs, keys, lua, routes, http_api, python_api),
+        *(metrics, alerts, scale, scale_constants),
     )
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -24,6 +23,7 @@ from flair_ray.cli_watch import heed_sigterm, shown
 from flair_ray.domain.events import Event
 from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted
 from flair_ray.options import RunOptions
+from flair_ray.telemetry import logs
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
@@ -383,7 +383,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a script's emoji must not end a run on an ASCII terminal
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logs.set_up("WARNING")
     try:
         app()
     except FlairError as error:
@@ -391,10 +391,10 @@ def main() -> None:
 
 
 def _settings() -> Settings:
-    from flair_ray.config import load_settings
+    from flair_ray.config import known_secrets, load_settings
 
     settings = load_settings()
-    logging.getLogger("flair_ray").setLevel(settings.log_level)
+    logs.set_up(settings.log_level, settings.log_format, known_secrets(settings))
     return settings
 
 

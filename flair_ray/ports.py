@@ -276,6 +276,8 @@ class StageJob:
     """What the stage may spend; None: no cap."""
     hedges: int = 0
     """Calls that may be sent a second time because the first is late."""
+    trace: str = ""
+    """The way to the stage's span, where spans are made."""
 
 
 @dataclass(frozen=True, slots=True)

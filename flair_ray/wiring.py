@@ -52,6 +52,7 @@ from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 from flair_ray.stores.s3 import S3Files
 from flair_ray.stores.unkept import RedisUnkept
 from flair_ray.stores.video_jobs import RedisVideoJobs
+from flair_ray.telemetry import spans
 
 Progress = Callable[[float], None]
 LOCAL = "local"
@@ -249,6 +250,7 @@ async def open_studio(
     from flair_ray.engine.ray_limiter import start_limiter
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
 
+    spans.set_up(settings.otlp_endpoint)
     if address is None:  # one machine: a second pool would be one more process to start
         settings = settings.model_copy(update={"persona_pools": 1})
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
@@ -282,8 +284,9 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     from flair_ray.engine.ray_executor import RayExecutor, workers
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
     from flair_ray.engine.ray_videos import RayFilming
-    from flair_ray.workbench import payer, worker_tools
+    from flair_ray.workbench import payer, watch, worker_tools
 
+    watch(settings)
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
@@ -294,8 +297,8 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     videos = VideoDesk(jobs, RayFilming(partial(video_studio, settings, redis_url)))
     keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
     namespace = settings.cloudwatch_namespace
-    tell = Teller(RedisBacklog(redis, payer), CloudWatch(namespace), workers).tell if namespace else None
-    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos, tell=tell)
+    teller = Teller(store, RedisBacklog(redis, payer), workers, CloudWatch(namespace) if namespace else None)
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos, tell=teller.tell)
 
 
 def make_video_provider(name: str, progress: Progress | None = None) -> VideoProvider:

@@ -6,10 +6,10 @@ travelled there pickled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
-from flair_ray.config import OFFLINE, OWN, Account, Settings, load_account
+from flair_ray.config import OFFLINE, OWN, Account, Settings, known_secrets, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.tenants import sharer
@@ -30,6 +30,7 @@ from flair_ray.stores.ears import Ears
 from flair_ray.stores.flights import RedisFlights
 from flair_ray.stores.permits import PERMIT_LEASE_S
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
+from flair_ray.telemetry import logs, spans
 
 OFFLINE_IN_FLIGHT = 29
 """No server has to be spared; more at once would only hold more prompts in memory."""
@@ -40,7 +41,15 @@ NOTHING_OWN = Own()
 
 async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts, own: Own = NOTHING_OWN) -> Tools:
     """What one worker process needs. ``accounts`` that are not given are those of its environment."""
+    keys = [account.api_key.get_secret_value() for account in accounts.values() if account.api_key]
+    watch(settings, keys)
     return _Workbench(settings, redis_url, accounts).tools(own)
+
+
+def watch(settings: Settings, secrets: Sequence[str] = ()) -> None:
+    """Logs and spans of this process, as the settings say. Raises InputError for spans without their extra."""
+    logs.set_up(settings.log_level, settings.log_format, (*known_secrets(settings), *secrets))
+    spans.set_up(settings.otlp_endpoint)
 
 
 class _Workbench:
@@ -110,7 +119,7 @@ class _Workbench:
 def account_id(model: ModelChoice, account: Account) -> str:
     """Who is billed and limited: one key at one server, whatever model it asks. The key does not show in it."""
     key = account.api_key.get_secret_value() if account.api_key else ""
-    return digest(model.provider, model.base_url or "", key, length=32)
+    return f"{model.provider}-{digest(model.provider, model.base_url or '', key, length=32)}"
 
 
 def payer(model: ModelChoice) -> str | None:

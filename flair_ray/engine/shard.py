@@ -48,6 +48,8 @@ from flair_ray.ports import (
     Shared,
     StageJob,
 )
+from flair_ray.telemetry.logs import about
+from flair_ray.telemetry.spans import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,17 @@ async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered | O
         tools.clock,
         tools.budget_for(job),
         hedger,
+        partial(
+            span,
+            f"chat {job.model.model}",
+            job.trace,
+            of_a_client=True,
+            flair__run_id=job.run_id,
+            flair__stage=job.stage.value,
+            gen_ai__operation__name="chat",
+            gen_ai__provider__name=job.model.provider,
+            gen_ai__request__model=job.model.model,
+        ),
     )
     yield OnDuty(tools.flights.owner)
     items = await _with_voters(job, tools.panel)
@@ -124,6 +137,10 @@ class _Item:
         self._announced: list[asyncio.Task[None]] = []
 
     async def done(self, asker: Asker) -> Delivered:
+        with about(run_id=self._job.run_id, stage=self._job.stage.value):
+            return await self._done(asker)
+
+    async def _done(self, asker: Asker) -> Delivered:
         turn = await self._flights.turn(self._claim)
         if isinstance(turn, Settled):
             return Delivered(self._item_id, ok=True)

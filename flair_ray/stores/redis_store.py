@@ -81,7 +81,8 @@ def connect(url: str) -> Redis:
 def listener(url: str) -> Redis:
     """A client for a connection that mostly waits: no timeout, and no new connection behind the back of its user."""
     retry = Retry(NoBackoff(), 0, supported_errors=())
-    return Redis.from_url(url, decode_responses=True, socket_connect_timeout=SOCKET_TIMEOUT_S, retry=retry)
+    timeouts: dict[str, Any] = {"socket_connect_timeout": SOCKET_TIMEOUT_S, "socket_timeout": None}  # unsaid: 5 s
+    return Redis.from_url(url, decode_responses=True, retry=retry, **timeouts)
 
 
 async def ping(url: str) -> bool:
