@@ -34,6 +34,7 @@ from typing import Any
 import psutil
 from pydantic import SecretStr
 
+from experiments.rig import DEFAULT, SMALL, ground, many, order, studio, submit
 from experiments.rows import Row, row, table
 from flair_ray import data
 from flair_ray.config import Account, Settings
@@ -51,55 +52,6 @@ from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 from flair_ray.wiring import Choice, Studio, open_studio
 from flair_ray.workbench import worker_tools
-
-DEFAULT = (100, 20, 42, 10)
-SMALL = (2, 2, 2, 1)
-KEY = SecretStr("bench")
-
-
-@asynccontextmanager
-async def studio(mock: MockServer, folder: Path, **overrides: Any) -> AsyncIterator[tuple[Studio, Settings]]:
-    """Everything that a run needs, on a local Ray of its own."""
-    settings = Settings(data_dir=folder, **overrides)
-    model = ModelChoice("openai", "mock", mock.base_url)
-    async with open_studio(settings, Choice(model, Account("openai", KEY)), None) as opened:
-        yield opened, settings
-
-
-def order(mock: MockServer, counts: Sequence[int], number: int, limits: Limits) -> Order:
-    """The run of one tenant, over videos that nobody else has."""
-    videos = tuple(replace(v, transcript=f"{v.transcript} Take {number}.") for v in data.sample_videos())
-    return Order(
-        data.sample_profiles()[0].profile, videos, data.sample_personas(),
-        ModelChoice("openai", "mock", mock.base_url), *counts, limits=limits, session_id=f"tenant-{number}",
-    )  # fmt: skip
-
-
-async def submit(opened: Studio, settings: Settings, wanted: Order, *, hosted: bool = False) -> RunId:
-    run_id = new_run_id()
-    spec, inputs = prepare(wanted, settings)
-    await opened.store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
-    return run_id
-
-
-async def drive_all(opened: Studio, runs: Sequence[RunId]) -> tuple[float, list[float], int]:
-    """Seconds for all of them, each one's own, and how many did not complete."""
-    begun = time.monotonic()
-
-    async def one(run_id: RunId) -> tuple[float, RunStatus]:
-        status = await opened.driver.drive(run_id)
-        return time.monotonic() - begun, status
-
-    ended = await asyncio.gather(*(one(run_id) for run_id in runs))
-    lost = sum(status is not RunStatus.COMPLETED for _, status in ended)
-    return time.monotonic() - begun, [took for took, _ in ended], lost
-
-
-async def many(
-    mock: MockServer, opened: Studio, settings: Settings, counts: Sequence[int], count: int, limits: Limits, first: int
-) -> tuple[float, list[float], int]:
-    runs = [await submit(opened, settings, order(mock, counts, first + i, limits)) for i in range(count)]
-    return await drive_all(opened, runs)
 
 
 async def defaults() -> list[Row]:
@@ -278,26 +230,16 @@ async def stragglers() -> list[Row]:
 
 async def limiter() -> list[Row]:
     """What the limiter adds to a default run: the same run, by turns, with a counting semaphore in its place."""
-    from flair_ray.engine.driver import Driver
-    from flair_ray.engine.ray_executor import RayExecutor
-    from flair_ray.engine.ray_worker import ToolKit
-    from flair_ray.flow.clock import SystemClock
-    from flair_ray.wiring import driver_settings
-
     walls: dict[str, list[float]] = {"account": [], "counting": []}
-    with MockServer(MockOptions(latency_s=1.0)) as mock, tempfile.TemporaryDirectory() as folder:
-        async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
-            url = EmbeddedServer(Path(folder), visiting=True).url
-            kit = ToolKit("counting", partial(counting_tools, settings, url))
-            panel = opened.driver._panel
-            plain = Driver(opened.store, RayExecutor(kit, "bench"), driver_settings(settings), SystemClock(), panel)
-            drivers = {"account": opened.driver, "counting": plain}
+    with MockServer(MockOptions(latency_s=1.0)) as mock:
+        async with ground(hedged_share=0) as here:
+            drivers = {"account": here.opened.driver, "counting": here.driver("counting", counting)}
             for i in range(-2, 10):
                 name = ("account", "counting")[i % 2]
-                run_id = await submit(opened, settings, order(mock, DEFAULT, i, Limits(IN_FLIGHT)))
+                run_id = await here.submit(order(mock, DEFAULT, i, Limits(IN_FLIGHT)))
                 await drivers[name].drive(run_id)
                 if i >= 0:  # the first of each only warms
-                    counts = (await opened.store.snapshot(run_id)).stages.values()
+                    counts = (await here.opened.store.snapshot(run_id)).stages.values()
                     walls[name].append(sum(c.elapsed_s or 0.0 for c in counts))
     floor = statistics.median(walls["counting"])
     return [
@@ -309,9 +251,8 @@ async def limiter() -> list[Row]:
 IN_FLIGHT = 100
 
 
-async def counting_tools(settings: Settings, redis_url: str) -> Tools:
-    """A worker's tools with the simplest limiter: half of the calls for each of two shards."""
-    tools = await worker_tools(settings, redis_url, {"openai": Account("openai", KEY)})
+def counting(tools: Tools) -> Tools:
+    """The simplest limiter: half of the calls for each of two shards."""
     return replace(tools, limiter_for=lambda job: InFlightLimiter(IN_FLIGHT // 2))
 
 

@@ -1,0 +1,136 @@
+"""What does a worker cost that is killed, the run that had it and the run beside it? See README.md."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from experiments.harness import Chart, Claim, Point, Series
+from experiments.rig import Ground, Sizes, as_they_are, ground, order
+from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.runs import Limits, RunStatus
+from flair_ray.engine.driver import Driver
+from flair_ray.engine.shard import Tools
+from flair_ray.ports import Limiter, StageJob
+from flair_ray.testing.mock_llm import MockOptions, MockServer
+
+SIZES: Sizes = (24, 9, 20, 8)
+MAPS = (StageName.S1, StageName.S3, StageName.S4, StageName.S6)
+SHARES = (0.25, 0.5, 0.75)
+IN_FLIGHT = 8
+CHART = Chart("", x="stage", y=("time lost, s",), by="killed at", unit="seconds that the killed run lost")
+
+
+def noting(folder: str, tools: Tools) -> Tools:
+    """A worker notes which stage of which run it is at when it takes a shard: that is the process to be killed."""
+
+    def limiter_for(job: StageJob) -> Limiter:
+        (Path(folder) / f"{job.run_id} {job.stage.value} {os.getpid()}").touch()
+        return tools.limiter_for(job)
+
+    return replace(tools, limiter_for=limiter_for)
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """Two runs at once: one on a model that counts what it is asked, its sibling on another account."""
+
+    here: Ground
+    mock: MockServer
+    other: MockServer
+    driver: Driver
+    sibling: Driver
+    notes: Path
+
+    async def pair(self, number: int, stage: StageName | None = None, share: float = 0.0) -> tuple[float, float, int]:
+        """Seconds of the run and of its sibling, and how many calls were repeated; with a kill if a stage is named."""
+        self.mock.reset()
+        ours, theirs = [
+            await self.here.submit(replace(order(mock, SIZES, number, Limits(IN_FLIGHT)), cache=False))
+            for mock in (self.mock, self.other)
+        ]
+        killing = [self._kill(ours, stage, share)] if stage else []
+        took, beside, *_ = await asyncio.gather(_timed(self.driver, ours), _timed(self.sibling, theirs), *killing)
+        snapshot = await self.here.opened.store.snapshot(ours)
+        assert sum(counts.completed for counts in snapshot.stages.values()) >= sum(SIZES)
+        return took, beside, self.mock.stats()["calls"] - sum(SIZES)
+
+    async def _kill(self, run_id: RunId, stage: StageName, share: float) -> None:
+        items = SIZES[MAPS.index(stage)]
+        while True:
+            counts = (await self.here.opened.store.snapshot(run_id)).stages.get(stage)
+            if counts and counts.completed >= max(1, min(items - 1, round(share * items))):
+                break
+            await asyncio.sleep(0.01)
+        victim = next(self.notes.glob(f"{run_id} {stage.value} *"))
+        with suppress(ProcessLookupError):
+            os.kill(int(victim.name.split()[-1]), signal.SIGKILL)
+
+
+async def _timed(driver: Driver, run_id: RunId) -> float:
+    begun = time.monotonic()
+    assert await driver.drive(run_id) is RunStatus.COMPLETED
+    return time.monotonic() - begun
+
+
+def measure(short: bool) -> list[Point]:
+    if short:
+        return asyncio.run(_measure(0.2, (StageName.S1, StageName.S4), (0.5,), 1))
+    return asyncio.run(_measure(0.5, MAPS, SHARES, 5))
+
+
+async def _measure(
+    latency_s: float, stages: Sequence[StageName], shares: Sequence[float], repetitions: int
+) -> list[Point]:
+    series = Series()
+    options = MockOptions(latency_s=latency_s, jitter=0.2)
+    with MockServer(options) as mock, MockServer(options) as other, tempfile.TemporaryDirectory() as notes:
+        async with ground(quorum=1.0, hedged_share=0.0) as here:
+            driver = here.driver("victim", partial(noting, notes))
+            rig = Rig(here, mock, other, driver, here.driver("sibling", as_they_are), Path(notes))
+            await rig.pair(0)  # warms
+            for number in range(1, repetitions + 1):
+                whole, beside, extra = await rig.pair(number)
+                series.add("", {"stage": "none", "killed at": "never"}, **_figures(whole, 0, beside, 1, extra))
+                for stage in stages:
+                    for share in shares:
+                        took, sibling, extra = await rig.pair(number, stage, share)
+                        figures = _figures(took, took - whole, sibling, sibling / beside, extra)
+                        series.add("", {"stage": stage.value[:2], "killed at": f"{share:.0%}"}, **figures)
+    return series.points()
+
+
+def _figures(took: float, lost: float, sibling: float, slower: float, extra: int) -> dict[str, float]:
+    return {
+        "run, s": took, "time lost, s": lost, "calls repeated": extra,
+        "sibling, s": sibling, "sibling, ratio": slower,
+    }  # fmt: skip
+
+
+def claims(points: Sequence[Point]) -> list[Claim]:
+    killed = [p for p in points if p.case["killed at"] != "never"]
+    most = max(n for p in killed for n in p.all("calls repeated"))
+    fewest = min(n for p in points for n in p.all("calls repeated"))
+    ratios = sorted(p["sibling, ratio"] for p in killed)
+    lost = sorted(p["time lost, s"] for p in killed)
+    return [
+        Claim("Every run that lost a worker completes, with every item.", bool(killed)),
+        Claim(
+            f"What is repeated is what was in flight: {most:g} calls at most, of {IN_FLIGHT} in flight.",
+            0 <= fewest and most <= IN_FLIGHT,
+        ),
+        Claim(f"A kill costs its run {lost[len(lost) // 2]:.2g} s in the median case, {lost[-1]:.2g} s in the worst.", True),
+        Claim(
+            f"The run beside it takes {ratios[len(ratios) // 2]:.2f} times as long as without a kill in the median case, "
+            f"{ratios[-1]:.2f} in the worst; within 5 % is what is wanted.",
+            ratios[len(ratios) // 2] <= 1.05,
+        ),
+    ]  # fmt: skip
