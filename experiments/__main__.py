@@ -9,6 +9,7 @@ Each is measured in a process of its own; its data, chart and page are written a
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def main() -> None:
     if options.measure:
         measure_here(names[0], options.measure, short=options.quick)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is being measured ends on the way out
     failed = False
     for name in [] if options.render else names:
         failed |= not _carried_out(name, short=options.quick)

@@ -24,20 +24,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic import SecretStr
 
 from experiments.rig import DEFAULT, SMALL, ground, many, order, studio, submit
 from experiments.rows import Row, row, table
+from experiments.stragglers.experiment import measured as stragglers_measured
 from flair_ray import data
-from flair_ray.config import Account, Settings
+from flair_ray.config import Settings
 from flair_ray.domain.calls import CallTally
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import ItemId, RunId, StageName, new_run_id
@@ -50,8 +48,7 @@ from flair_ray.ports import StageJob
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.testing.mock_llm import MockOptions, MockServer
-from flair_ray.wiring import Choice, Studio, open_studio
-from flair_ray.workbench import worker_tools
+from flair_ray.wiring import Studio
 
 
 async def defaults() -> list[Row]:
@@ -205,27 +202,16 @@ async def halved() -> list[Row]:
 
 
 async def stragglers() -> list[Row]:
-    rows: list[Row] = []
-    settings_of = {
-        "everything waited for": {"quorum": 1.0, "hedged_share": 0.0},
-        "quorum alone": {"hedged_share": 0.0},
-        "hedges alone": {"quorum": 1.0},
-        "quorum and hedges": {},
-    }
-    first = 0.0
-    for name, chosen in settings_of.items():
-        options = MockOptions(latency_s=0.5, tail="0.05:10", max_in_flight=200)
-        with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
-            async with studio(mock, Path(folder), **chosen) as (opened, settings):
-                await many(mock, opened, settings, SMALL, 1, Limits(200), 999)
-                walls = [(await many(mock, opened, settings, DEFAULT, 1, Limits(200), i))[0] for i in range(3)]
-                extra = 100 * (mock.stats()["calls"] - 7 - 3 * 172) / (3 * 172)
-        first = first or statistics.median(walls)
-        rows += [
-            row(f"5 % of calls 10 times slower, {name}", walls, "s", first),
-            row("  extra calls", [extra], "%", None, 10),
-        ]
-    return rows
+    points = await stragglers_measured((10,), DEFAULT, 0.5, 3)
+    waited = points[0]["run, s"]
+    return [
+        line
+        for p in points
+        for line in (
+            row(f"5 % of calls 10 times slower, {p.case['way']}", p.all("run, s"), "s", waited),
+            row("  second calls", p.all("second calls, %"), "%", None, 10),
+        )
+    ]
 
 
 async def limiter() -> list[Row]:

@@ -1,4 +1,4 @@
-"""The pages: an experiment's own, between its marks, and the report, which is all of them in one that can be printed."""
+"""The pages: an experiment's own, between its marks, and the report, all of them in one that can be printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from experiments.charts import draw
 from experiments.harness import FOLDER, NAMES, Data, Experiment, Point, kept, load
 
 BEGIN, END = "<!-- result:begin -->", "<!-- result:end -->"
-BETWEEN = re.compile(f"{BEGIN}.*?{END}", re.DOTALL)
 REPORT = FOLDER / "README.md"
 HEAD = """# Experiments
 
@@ -23,11 +22,11 @@ python -m experiments --quick               # their short forms, under 15 minute
 python -m experiments --quick exactly_once  # one of them
 ```
 
-A figure is a median, with the lowest and the highest in brackets. In the full form it is of five repetitions, or three where one
-takes long; in the short form of fewer. Comparisons are ratios within one execution: the machine may be shared, so compare
-ratios and not seconds. Where one figure stands alone, all repetitions gave the same. Every single measurement is in the
-`data.json` of the experiment's folder, and this page is written from these files. Seeds are fixed. Limits that must be kept are
-watched by `make bench`; here a claim is one of direction, and a test asks for it.
+A figure is a median, with the lowest and the highest in brackets; where one stands alone, there was one measurement or
+all gave the same. In the full form it is of five repetitions, or three where one takes long; in the short form of
+fewer. Comparisons are ratios within one execution: the machine may be shared, so compare ratios and not seconds. Every
+measurement is in the `data.json` of the experiment's folder, and this page is written from these files. Seeds are
+fixed. Limits that must be kept are watched by `make bench`; here a claim is one of direction, and a test asks for it.
 """
 
 
@@ -39,12 +38,13 @@ def write_pages(names: Sequence[str]) -> None:
             continue
         draw(experiment.chart, data.points, experiment.folder / "chart.png")
         page = experiment.folder / "README.md"
-        result = "\n\n".join((BEGIN, _result(experiment, data), END))
-        page.write_text(BETWEEN.sub(lambda _, result=result: result, page.read_text()))
-    REPORT.write_text(_report())
+        before, _, rest = page.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        page.write_text(f"{before}{BEGIN}\n\n{result(experiment, data)}\n\n{END}{after}")
+    REPORT.write_text(report())
 
 
-def _result(experiment: Experiment, data: Data) -> str:
+def result(experiment: Experiment, data: Data) -> str:
     claims = [f"- {'holds' if c.held else '**does not hold**'}: {c.text}" for c in experiment.claims(data.points)]
     form = "short form" if data.short else "full form"
     machine = ", ".join(f"{name} {value}" for name, value in data.machine.items())
@@ -91,7 +91,7 @@ def _number(value: str | float) -> str:
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
 
 
-def _report() -> str:
+def report() -> str:
     rows, sections = [], []
     for name in NAMES:
         page, data = FOLDER / name / "README.md", kept(name)
@@ -127,7 +127,8 @@ table { border-collapse: collapse; width: 100%; font-size: 8pt; margin: 8pt 0; b
 th, td { border: 0.5pt solid #bbb; padding: 2pt 4pt; vertical-align: top }
 th { background: #f0f0f0; text-align: left } tr { break-inside: avoid }
 pre { background: #f5f5f5; padding: 6pt; white-space: pre-wrap; font-size: 8.5pt } code { font-size: 90% }
-img { max-width: 100%; display: block; margin: 8pt auto; break-inside: avoid } a { color: #2a4d8f; text-decoration: none }
+img { max-width: 100%; display: block; margin: 8pt auto; break-inside: avoid }
+a { color: #2a4d8f; text-decoration: none }
 </style>"""
 
 

@@ -113,12 +113,18 @@ def claims(points: Sequence[Point]) -> list[Claim]:
     declared = [p for p in of(points, TENANTS) if p.case["limiter"] == "declared"]
     moved = {str(p.case["limiter"]): p for p in of(points, MOVED)}
     return [
-        Claim("With declared limits nothing is refused, however many tenants.", not any(sum(p.all("429s")) for p in declared)),
+        Claim(
+            "With declared limits nothing is refused, however many tenants.",
+            not any(sum(p.all("429s")) for p in declared),
+        ),
         Claim(
             f"Without the limiter {most} tenants have {free['refused, %']:.3g} % of their requests refused.",
             free["429s"] > 0,
         ),
-        Claim("No run is lost, with the limiter or without.", not any(sum(p.all("runs lost")) for p in of(points, TENANTS))),
+        Claim(
+            "No run is lost, with the limiter or without.",
+            not any(sum(p.all("runs lost")) for p in of(points, TENANTS)),
+        ),
         Claim(
             f"{most} tenants use {kept['of the limit used']:.0%} of what the account stands.",
             kept["of the limit used"] > (0.6 if most >= 50 else 0.3),

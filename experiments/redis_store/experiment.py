@@ -13,19 +13,20 @@ from redis.asyncio import Redis
 
 from experiments.harness import Chart, Claim, Point, Series, of, the
 from experiments.redis_store.servers import Server, available, version
-from experiments.rig import DEFAULT, SMALL, fresh_videos, ground, order
+from experiments.rig import DEFAULT, SMALL, ground, order
+from flair_ray.config import Settings
 from flair_ray.domain.calls import CallTally
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import ItemId, StageName, new_run_id
 from flair_ray.domain.runs import Limits
 from flair_ray.domain.work import Done
 from flair_ray.engine.order import first_event, prepare
-from flair_ray.ports import Ask, Claim as Question, Lead, Settlement, StageJob
+from flair_ray.ports import Ask, Lead, Settlement, StageJob
+from flair_ray.ports import Claim as Question
 from flair_ray.stores.ears import Ears
 from flair_ray.stores.flights import RedisFlights
 from flair_ray.stores.permits import RedisPermits
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
-from flair_ray.config import Settings
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 
 OPERATIONS, CLAIMS, MEMORY = "one operation after the other", "claims at the same time", "memory of real runs"
@@ -144,7 +145,7 @@ async def _memory(series: Series, label: str, url: str, short: bool) -> None:
     with MockServer(MockOptions(latency_s=0.05)) as mock:
         async with ground(redis_url=url, hedged_share=0.0) as here, Redis.from_url(url) as redis:
             await here.many(mock, SMALL, 5, Limits(), next(number) + 100_000)
-            for repetition in range(1 if short else 3):
+            for _ in range(1 if short else 3):
                 for runs, sizes in loads:
                     before = (await redis.info("memory"))["used_memory"]
                     for some in range(0, runs, 100):

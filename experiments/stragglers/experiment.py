@@ -27,11 +27,11 @@ CHART = Chart("", x="slow calls take", y=("share of waiting for all",), by="way"
 
 def measure(short: bool) -> list[Point]:
     if short:
-        return asyncio.run(_measure((10,), (60, 8, 40, 5), 0.2, 1))
-    return asyncio.run(_measure(TAILS, DEFAULT, 0.5, 5))
+        return asyncio.run(measured((10,), (60, 8, 40, 5), 0.2, 1))
+    return asyncio.run(measured(TAILS, DEFAULT, 0.5, 5))
 
 
-async def _measure(tails: Sequence[int], sizes: Sequence[int], latency_s: float, repetitions: int) -> list[Point]:
+async def measured(tails: Sequence[int], sizes: Sequence[int], latency_s: float, repetitions: int) -> list[Point]:
     series, number = Series(), 0
     async with AsyncExitStack() as stack:
         mock = stack.enter_context(MockServer(MockOptions(latency_s=latency_s, max_in_flight=IN_FLIGHT)))
@@ -39,7 +39,7 @@ async def _measure(tails: Sequence[int], sizes: Sequence[int], latency_s: float,
         await here.many(mock, SMALL, 2, Limits(IN_FLIGHT), 999)
         for tail in tails:
             mock.configure(tail=f"{SLOW_SHARE}:{tail}")
-            for repetition in range(3 if tail == 20 else repetitions):  # these rows take long
+            for _ in range(min(3, repetitions) if tail == 20 else repetitions):  # these rows take long
                 waited = 0.0
                 for way, chosen in WAYS.items():
                     number += 1

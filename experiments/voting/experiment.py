@@ -69,8 +69,8 @@ def claims(points: Sequence[Point]) -> list[Claim]:
     inside = [p["true rank in its interval, %"] for p in usual]
     return [
         Claim(
-            f"Where voters like what they are shown first, six orders find the best script in {ours:.3g} % of elections, "
-            f"one order for all in {one:.3g} %.",
+            f"Where voters like what they are shown first, six orders find the best script in {ours:.3g} % of "
+            f"elections, one order for all in {one:.3g} %.",
             ours > one,
         ),
         Claim(f"An order of its own for each voter does no better: {chance:.3g} %.", chance < ours + 6),

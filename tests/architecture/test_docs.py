@@ -23,7 +23,7 @@ from flair_ray.config import KEY_NAMES
 from flair_ray.wiring import DEFAULT_MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "experiments").rglob("*.md")])
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 STAGE_FILES = re.compile(r"flair_ray/stages/s[1-6]_\w+\.py")
