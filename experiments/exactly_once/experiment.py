@@ -49,7 +49,7 @@ async def _measure(deliveries: Sequence[int], repetitions: int) -> list[Point]:
                         calls = await _drive(here, mock, count, repetition, how == "at the same time")
                         case = {"how": how, "drivers": count}
                         series.add(WHOLE, case, items=sum(RUN), calls=calls, **{"calls per item": calls / sum(RUN)})
-    return sorted(series.points(), key=lambda p: (p.part, "no" in str(p.case["how"]), str(p.case["how"])))
+    return sorted(series.points(), key=lambda p: (p.part != JOB, "no" in str(p.case["how"]), str(p.case["how"])))
 
 
 async def _deliver(here: Ground, mock: MockServer, executor: Executor, count: int, at_once: bool) -> int:

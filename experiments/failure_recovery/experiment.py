@@ -8,12 +8,13 @@ import signal
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from experiments.harness import Chart, Claim, Point, Series
+import psutil
+
+from experiments.harness import Chart, Claim, Point, Series, of
 from experiments.rig import Ground, Sizes, as_they_are, ground, order
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.runs import Limits, RunStatus
@@ -26,8 +27,10 @@ from flair_ray.testing.mock_llm import MockOptions, MockServer
 SIZES: Sizes = (24, 9, 20, 8)
 MAPS = (StageName.S1, StageName.S3, StageName.S4, StageName.S6)
 SHARES = (0.25, 0.5, 0.75)
-IN_FLIGHT = 8
-CHART = Chart("", x="stage", y=("time lost, s",), by="killed at", unit="seconds that the killed run lost")
+IN_FLIGHT = 4
+"""Every stage takes several waves, so that there is a middle to be killed in."""
+WHOLE, KILLED = "two runs, and nothing is killed", "a worker of one of them is killed"
+CHART = Chart(KILLED, x="stage", y=("time lost, s",), by="killed at", unit="seconds that the killed run lost")
 
 
 def noting(folder: str, tools: Tools) -> Tools:
@@ -71,9 +74,9 @@ class Rig:
             if counts and counts.completed >= max(1, min(items - 1, round(share * items))):
                 break
             await asyncio.sleep(0.01)
-        victim = next(self.notes.glob(f"{run_id} {stage.value} *"))
-        with suppress(ProcessLookupError):
-            os.kill(int(victim.name.split()[-1]), signal.SIGKILL)
+        noted = [psutil.Process(int(note.name.split()[-1])) for note in self.notes.glob(f"{run_id} {stage.value} *")]
+        at_work = [p for p in noted if " ".join(p.cmdline()).startswith(f"ray::{stage.value}")]
+        at_work[0].send_signal(signal.SIGKILL)
 
 
 async def _timed(driver: Driver, run_id: RunId) -> float:
@@ -84,8 +87,8 @@ async def _timed(driver: Driver, run_id: RunId) -> float:
 
 def measure(short: bool) -> list[Point]:
     if short:
-        return asyncio.run(_measure(0.2, (StageName.S1, StageName.S4), (0.5,), 1))
-    return asyncio.run(_measure(0.5, MAPS, SHARES, 5))
+        return asyncio.run(_measure(0.2, (StageName.S4,), (0.5,), 1))
+    return asyncio.run(_measure(0.5, MAPS, SHARES, 3))
 
 
 async def _measure(
@@ -100,24 +103,20 @@ async def _measure(
             await rig.pair(0)  # warms
             for number in range(1, repetitions + 1):
                 whole, beside, extra = await rig.pair(number)
-                series.add("", {"stage": "none", "killed at": "never"}, **_figures(whole, 0, beside, 1, extra))
+                series.add(WHOLE, {"stage": "all"}, **{"run, s": whole, "sibling, s": beside, "calls repeated": extra})
                 for stage in stages:
                     for share in shares:
                         took, sibling, extra = await rig.pair(number, stage, share)
-                        figures = _figures(took, took - whole, sibling, sibling / beside, extra)
-                        series.add("", {"stage": stage.value[:2], "killed at": f"{share:.0%}"}, **figures)
-    return series.points()
-
-
-def _figures(took: float, lost: float, sibling: float, slower: float, extra: int) -> dict[str, float]:
-    return {
-        "run, s": took, "time lost, s": lost, "calls repeated": extra,
-        "sibling, s": sibling, "sibling, ratio": slower,
-    }  # fmt: skip
+                        figures = {
+                            "run, s": took, "time lost, s": took - whole, "calls repeated": extra,
+                            "sibling, s": sibling, "sibling, ratio": sibling / beside,
+                        }  # fmt: skip
+                        series.add(KILLED, {"stage": stage.value[:2], "killed at": f"{share:.0%}"}, **figures)
+    return sorted(series.points(), key=lambda p: p.part == KILLED)
 
 
 def claims(points: Sequence[Point]) -> list[Claim]:
-    killed = [p for p in points if p.case["killed at"] != "never"]
+    killed = of(points, KILLED)
     most = max(n for p in killed for n in p.all("calls repeated"))
     fewest = min(n for p in points for n in p.all("calls repeated"))
     ratios = sorted(p["sibling, ratio"] for p in killed)

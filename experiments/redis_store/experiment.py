@@ -18,7 +18,7 @@ from flair_ray.config import Settings
 from flair_ray.domain.calls import CallTally
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import ItemId, StageName, new_run_id
-from flair_ray.domain.runs import Limits
+from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.work import Done
 from flair_ray.engine.order import first_event, prepare
 from flair_ray.ports import Ask, Lead, Settlement, StageJob
@@ -109,7 +109,7 @@ def _question(job: StageJob, item: str, key: str) -> Question:
 
 async def _claims(series: Series, label: str, url: str, claims: int) -> None:
     """Two workers want the same questions, all at the same moment: each question is granted to one of them."""
-    job = StageJob(new_run_id(), "me", "fp", StageName.S1, None, (), claims, None)  # type: ignore[arg-type]
+    job = StageJob(new_run_id(), "me", "fp", StageName.S1, None, (), claims, ModelChoice("openai", "mock"))
     questions = [_question(job, str(i), uuid4().hex) for i in range(claims // 2)]
     workers = [RedisFlights(connect(url), Ears(listener(url))) for _ in range(2)]
     granted, all_granted = count(1), asyncio.Event()
