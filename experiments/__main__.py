@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from experiments.harness import NAMES, execute, keep, kept, load, measure_here
@@ -32,7 +33,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is being measured ends on the way out
     failed = False
     for name in [] if options.render else names:
-        failed |= not _carried_out(name, short=options.quick)
+        try:
+            failed |= not _carried_out(name, short=options.quick)
+        except Exception:  # the others are measured all the same
+            traceback.print_exc()
+            failed = True
     write_pages(names)
     if options.pdf:
         print_report(options.pdf)

@@ -121,7 +121,8 @@ def claims(points: Sequence[Point]) -> list[Claim]:
             1 < two_waves["speed-up"] <= 21 * 1.05,
         ),
         Claim(
-            "No cap is ever passed: the model refuses nothing.", not any(sum(p.all("429s")) for p in of(points, CAP))
+            "No cap is ever passed: nothing is in flight beyond it.",
+            all(most <= int(p.case["cap"]) for p in of(points, CAP) for most in p.all("most in flight")),
         ),
         Claim(
             f"However many shards carry it, {min(shards):g} to {max(shards):g}, a stage of {WIDE} is {WIDE} calls.",
