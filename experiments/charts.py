@@ -12,7 +12,7 @@ mpl.use("Agg")  # no screen
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from experiments.harness import Chart, Point, of
 
@@ -42,6 +42,7 @@ def draw(chart: Chart, points: Sequence[Point], file: Path) -> None:
         axes.grid(axis="y", alpha=0.3, linewidth=0.6)
         if "y" in chart.log:
             axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(PLAIN)
             axes.yaxis.set_minor_formatter(NullFormatter())
         else:

@@ -145,8 +145,9 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.startswith(KEPT) or not (name.startswith(SPENT) or name.endswith("_API_KEY"))
     }
-    path = os.pathsep.join(filter(None, (str(FOLDER.parent), ours.get("PYTHONPATH"))))
-    return ours | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": path}
+    ours["PYTHONPATH"] = os.pathsep.join(filter(None, (str(FOLDER.parent), ours.get("PYTHONPATH"))))
+    ours["PYTHONDONTWRITEBYTECODE"] = ""  # without bytecode each of Ray's processes compiles for itself
+    return ours | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 def execute(name: str, *, short: bool, limit_s: float = LIMIT_S) -> Data:
@@ -190,7 +191,7 @@ def _machine(load_before: float) -> dict[str, str | float]:
 
     return {
         "cores": os.cpu_count() or 1,
-        "memory, GB": round(psutil.virtual_memory().total / 2**30),
+        "memory (GB)": round(psutil.virtual_memory().total / 2**30),
         "Python": ".".join(map(str, sys.version_info[:3])),
         "Ray": ray.__version__,
         "load average before": round(load_before, 1),
