@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from flair_ray import data
 from flair_ray.config import Account, Settings
-from flair_ray.domain.ids import RunId, new_run_id
+from flair_ray.domain.ids import RunId, VideoId, new_run_id
 from flair_ray.domain.runs import Limits, ModelChoice, RunStatus
 from flair_ray.domain.videos import Video
 from flair_ray.engine.driver import Driver
@@ -33,7 +33,7 @@ SMALL = (2, 2, 2, 1)
 KEY = SecretStr("bench")
 ACCOUNT = Account("openai", KEY)
 
-Sizes = Sequence[int]
+Sizes = tuple[int, int, int, int]
 """Videos, scripts, voters, results."""
 
 
@@ -55,7 +55,11 @@ def fresh_videos(take: object, count: int = 100) -> tuple[Video, ...]:
     """Videos that nobody has seen; a ``take`` names a set of them."""
     known = data.sample_videos()
     return tuple(
-        replace(known[i % len(known)], video_id=f"v{i}", transcript=f"{known[i % len(known)].transcript} {take} {i}.")
+        replace(
+            known[i % len(known)],
+            video_id=VideoId(f"v{i}"),
+            transcript=f"{known[i % len(known)].transcript} {take} {i}.",
+        )
         for i in range(count)
     )
 

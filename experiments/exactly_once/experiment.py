@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.harness import Chart, Claim, Point, Series, of
+from experiments.harness import Case, Chart, Claim, Point, Series, of
 from experiments.rig import Ground, as_they_are, fresh_videos, ground, order
 from flair_ray.domain.ids import ItemId, StageName
 from flair_ray.domain.runs import Limits
@@ -43,7 +43,7 @@ async def _measure(deliveries: Sequence[int], repetitions: int) -> list[Point]:
                     for claims, driver in drivers.items():
                         for how in ("one after the other", "at the same time"):
                             calls = await _deliver(here, mock, driver._executor, count, how == "at the same time")
-                            case = {"how": how + claims, "deliveries": count}
+                            case: Case = {"how": how + claims, "deliveries": count}
                             series.add(JOB, case, items=ITEMS, calls=calls, **{"calls per item": calls / ITEMS})
                     for how in ("one after the other", "at the same time"):
                         calls = await _drive(here, mock, count, repetition, how == "at the same time")

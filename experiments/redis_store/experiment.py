@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 from redis.asyncio import Redis
 
-from experiments.harness import Chart, Claim, Point, Series, of, the
+from experiments.harness import Case, Chart, Claim, Point, Series, of, the
 from experiments.redis_store.servers import Server, available, version
 from experiments.rig import DEFAULT, SMALL, ground, order
 from flair_ray.config import Settings
@@ -116,7 +116,7 @@ async def _claims(series: Series, label: str, url: str, claims: int) -> None:
         await worker.turn(_question(job, "first", uuid4().hex))
     granted, all_granted = count(1), asyncio.Event()
 
-    def one_more(_: asyncio.Future[object]) -> None:
+    def one_more(_: object) -> None:
         if next(granted) == len(questions):
             all_granted.set()
 
@@ -156,7 +156,7 @@ async def _memory(series: Series, label: str, url: str, short: bool) -> None:
                         first = 10_000 * next(number)
                         await here.many(mock, sizes, min(100, runs - some), Limits(500), first)
                     grown = (await redis.info("memory"))["used_memory"] - before
-                    case = {"runs": runs, "of": "/".join(map(str, sizes)), "server": label}
+                    case: Case = {"runs": runs, "of": "/".join(map(str, sizes)), "server": label}
                     series.add(
                         MEMORY,
                         case,

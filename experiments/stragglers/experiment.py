@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 from experiments.harness import Chart, Claim, Point, Series, the
-from experiments.rig import DEFAULT, SMALL, Ground, ground, order
+from experiments.rig import DEFAULT, SMALL, Ground, Sizes, ground, order
 from flair_ray.domain.runs import Limits
 from flair_ray.engine.driver import Driver
 from flair_ray.flow.clock import SystemClock
@@ -31,7 +31,7 @@ def measure(short: bool) -> list[Point]:
     return asyncio.run(measured(TAILS, DEFAULT, 0.5, 5))
 
 
-async def measured(tails: Sequence[int], sizes: Sequence[int], latency_s: float, repetitions: int) -> list[Point]:
+async def measured(tails: Sequence[int], sizes: Sizes, latency_s: float, repetitions: int) -> list[Point]:
     series, number = Series(), 0
     async with AsyncExitStack() as stack:
         mock = stack.enter_context(MockServer(MockOptions(latency_s=latency_s, max_in_flight=IN_FLIGHT)))
