@@ -69,7 +69,9 @@ def test_make_has_the_targets_that_are_shown(words: list[str]) -> None:
     assert all(re.search(rf"^{word}:", makefile, re.MULTILINE) for word in words)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *sorted((ROOT / "experiments").rglob("*.md"))], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_links_lead_to_files(page: Path) -> None:
     targets = [target.split("#")[0] for target in LINK.findall(page.read_text(encoding="utf-8"))]
     inside = [target for target in targets if target and "://" not in target]
