@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
@@ -34,6 +35,7 @@ from serve_app.operations import document
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md")))
 MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SCALE = runpy.run_path(str(ROOT / "docs" / "scale.py"))
 DATA_DIR_DEFAULT = "`$XDG_DATA_HOME/flair_ray`, else `~/.local/share/flair_ray`"
 
 
@@ -165,8 +167,21 @@ def routes() -> str:
     return table(("method and path", "what it does"), rows)
 
 
+def scale() -> str:
+    """Needs by runs a day."""
+    head = ("runs a day", "an hour, at the busiest", "requests a minute", "tokens a minute", "calls in flight")
+    more = ("worker cores", "Redis' CPU", "Redis' memory", "archive, a day", "past one `prod`, the worst first")
+    return table((*head, *more), SCALE["rows"]())
+
+
+def scale_constants() -> str:
+    """What they are made of."""
+    return table(("constant", "value"), SCALE["constants"]())
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
-    f.__name__: f for f in (settings, providers, cli, events, inputs, outputs, keys, lua, routes)
+    f.__name__: f
+    for f in (settings, providers, cli, events, inputs, outputs, keys, lua, routes, scale, scale_constants)
 }
 
 

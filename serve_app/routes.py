@@ -58,7 +58,9 @@ async def start(request: Request) -> Response:
 async def run(request: Request) -> Response:
     """Start a run and watch it, as events or as lines of JSON. Hanging up ends the watching and nothing else."""
     as_lines = NDJSON in request.headers.get("accept", "")
-    messages = studio_of(request).streams.watch(await _started(request))
+    streams, tenant = studio_of(request).streams, tenant_of(request)
+    streams.check_room(tenant)
+    messages = streams.watch(await _started(request), tenant=tenant)
     return ndjson(messages) if as_lines else sse(messages)
 
 
@@ -68,7 +70,8 @@ async def status(request: Request) -> Response:
     cursor = cursor_of(request)
     if await streams.is_finished(run_id, cursor):
         return Response(status_code=204)
-    return sse(streams.watch(run_id, cursor))
+    streams.check_room(tenant_of(request))
+    return sse(streams.watch(run_id, cursor, tenant_of(request)))
 
 
 async def results(request: Request) -> Response:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pydantic_core import to_json
@@ -28,6 +29,7 @@ from starlette.responses import StreamingResponse
 from flair_ray.domain.events import TERMINAL, Event, EventName, Json
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.runs import RunSnapshot
+from flair_ray.domain.tenants import EVERYBODY, Tenant
 from flair_ray.errors import RunNotFound, StoreUnavailable
 from flair_ray.ports import RunStore
 from serve_app.feed import Feed, Viewer, id_parts
@@ -35,6 +37,7 @@ from serve_app.feed import Feed, Viewer, id_parts
 HEARTBEAT_S = 25.0
 """Below the 30 s after which a viewer takes the connection for dead."""
 RETRY_MS = 2_000
+CROWDED_RETRY_S = 10
 SSE, NDJSON = "text/event-stream", "application/x-ndjson"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _CURSOR = re.compile(r"\d{1,19}(-\d{1,19})?")
@@ -49,15 +52,26 @@ class Streams:
     store: RunStore
     feed: Feed
     heartbeat_s: float = HEARTBEAT_S
+    open: Counter[str] = field(default_factory=Counter)
+    """Streams by tenant."""
+
+    def check_room(self, tenant: Tenant) -> None:
+        """Raises HTTPException 429 where a tenant with a token has as many open here as it may."""
+        if tenant.name and self.open[tenant.name] >= tenant.streams:
+            detail = f"{tenant.streams:,} streams are open. Close some, or try again later."
+            raise HTTPException(429, detail, {"Retry-After": str(CROWDED_RETRY_S)})
 
     async def is_finished(self, run_id: RunId, cursor: str) -> bool:
         """Whether nothing will ever follow this cursor. Raises RunNotFound."""
         snapshot = await self.store.snapshot(run_id)
         return snapshot.over and not await self.store.events(run_id, cursor)
 
-    async def watch(self, run_id: RunId, cursor: str = "0") -> AsyncGenerator[Envelope, None]:
+    async def watch(
+        self, run_id: RunId, cursor: str = "0", tenant: Tenant = EVERYBODY
+    ) -> AsyncGenerator[Envelope, None]:
         """Every message for a viewer who has everything up to ``cursor``."""
         at = cursor
+        self.open[tenant.name] += 1
         try:
             if missed := await self._missed(run_id, cursor):
                 yield missed
@@ -70,6 +84,8 @@ class Streams:
                     return
         except (StoreUnavailable, RunNotFound):
             return  # never a terminal event: the client comes back and is told
+        finally:
+            self.open[tenant.name] -= 1
 
     async def _once(self, run_id: RunId, at: str) -> AsyncGenerator[Envelope, None]:
         """From the log into the feed, until the run may be over or the viewer has fallen behind."""

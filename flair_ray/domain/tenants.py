@@ -1,8 +1,8 @@
 """Who may use the studio over HTTP: tokens, each with its tenant and what that tenant may take.
 
 A token is 256 random bits, so a plain SHA-256 of it can be kept where anybody may read it. An entry of
-``FLAIR_API_TOKENS`` is ``NAME:SHA256`` and, for limits of its own, ``:requests=600:starts=30:max_usd=50`` in any order;
-entries are separated by commas or white space. Two entries of one name are one tenant with two tokens.
+``FLAIR_API_TOKENS`` is ``NAME:SHA256`` and, for limits of its own, ``:requests=600:starts=30:streams=9:max_usd=50``,
+in any order; entries are separated by commas or white space. Two entries of one name are one tenant with two tokens.
 
 A tenant's sessions are called ``NAME/SESSION`` inside, and names have no slash: whose a run is stands in its session.
 """
@@ -20,7 +20,7 @@ from flair_ray.errors import InputError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _ENTRY = re.compile(rf"({_NAME.pattern}):([0-9a-f]{{64}})((?::[a-z_]+=[0-9.]+)*)")
-_LIMITS = {"requests": int, "starts": int, "max_usd": float}
+_LIMITS = {"requests": int, "starts": int, "streams": int, "max_usd": float}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Tenant:
     """A minute."""
     starts: int = 30
     """Runs and videos begun, a minute."""
+    streams: int = 1_000
+    """Open at once, of one replica."""
     max_usd: float | None = None
     """What all runs begun in one month (UTC) may cost."""
 

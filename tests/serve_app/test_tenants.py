@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -192,6 +193,25 @@ async def test_requests_and_starts_have_a_rate(serve_api: Serve, settings: Setti
         assert statuses[:2] == [200, 200]
         assert 429 in statuses
         assert (await starting.get("/api/runs")).status_code == 200
+
+
+async def test_streams_have_a_limit_of_their_own(serve_api: Serve, settings: Settings) -> None:
+    cy, cys_entry = new_token("cy")
+    limited = settings.model_copy(update={"api_tokens": SecretStr(f"{cys_entry}:streams=1:requests=100000")})
+    async with serve_api(limited) as server, bearing(server, cy) as client:
+        run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
+        async with client.stream("GET", f"/api/pipeline/status/{run_id}") as watched:
+            assert watched.status_code == 200
+            refused = await client.get(f"/api/pipeline/status/{run_id}")
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        async with asyncio.timeout(5):
+            while await _status(client, run_id) == 429:  # noqa: ASYNC110  # the server hears of the end in a moment
+                await asyncio.sleep(0.01)
+
+
+async def _status(client: httpx2.AsyncClient, run_id: str) -> int:
+    async with client.stream("GET", f"/api/pipeline/status/{run_id}") as watched:
+        return watched.status_code
 
 
 async def test_what_one_tenants_posts_teach_no_other_hears(
