@@ -17,7 +17,7 @@ const NARROW = 40; // more columns than these have no numbers
 
 // A page that comes late gets a thousand items at once, and what is made in a frame is styled, laid out and painted in
 // the same task: so all lists together make so many elements a frame, about, and leave the rest to the next.
-const AT_ONCE = 150;
+const AT_ONCE = 80;
 let left = 0;
 export const beginFrame = () => { left = AT_ONCE; };
 

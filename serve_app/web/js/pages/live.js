@@ -1,5 +1,5 @@
-// One run, while it goes and after: events come in, a state comes out, and the page shows it: at most once a frame, and
-// while more is waiting than a frame's slice takes in, now and then.
+// One run, while it goes and after: events come in, a state comes out, once a frame the page shows it. A frame that was
+// spent on taking in a backlog leaves showing it to the next.
 
 import { get, post, serverNow } from "../api.js";
 import { h } from "../dom.js";
@@ -7,8 +7,7 @@ import { createView } from "../live/view.js";
 import { current, initial, isOver, reduce } from "../state.js";
 import { follow } from "../stream.js";
 
-const SLICE_MS = 8; // of a frame, for taking in what has come
-const SHOW_MS = 150;
+const SLICE_MS = 5; // of a frame, for taking in what has come
 const TICK_MS = 500; // clocks go on between events
 const DETAIL_MS = 4_000; // what calls have cost is not in the log
 
@@ -19,7 +18,6 @@ export async function mount(root, { params: { id }, signal }) {
   const waiting = [{ event: "run", data: detail }];
   let state = initial();
   let frame = 0;
-  let shownAt = 0;
   let askedAt = "";
 
   const view = createView(root, {
@@ -36,15 +34,11 @@ export async function mount(root, { params: { id }, signal }) {
 
   function show() {
     frame = 0;
-    const now = performance.now();
+    const until = performance.now() + SLICE_MS;
     let taken = 0;
-    while (taken < waiting.length && performance.now() < now + SLICE_MS) state = reduce(state, parsed(waiting[taken++]));
+    while (taken < waiting.length && performance.now() < until) state = reduce(state, parsed(waiting[taken++]));
     waiting.splice(0, taken);
-    let whole = false;
-    if (!waiting.length || now > shownAt + SHOW_MS) {
-      shownAt = now;
-      whole = view.render(state, serverNow());
-    }
+    const whole = performance.now() < until && view.render(state, serverNow());
     if (waiting.length || !whole) frame = requestAnimationFrame(show);
     else root.dataset.event = state.lastId;
     const at = `${current(state)} ${isOver(state)}`;
