@@ -181,16 +181,17 @@ async def test_a_page_that_comes_late_to_a_large_run_stays_responsive(
         await fed(page, [log])
         await chromium.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
         await page.goto(f"{quiet_api.base_url}/#/runs/{RUN_ID}")
-        state = await state_of(page, log[-1]["id"])
-        assert state["stages"]["S4_MAP"]["completed"] == VIEWERS
+        await page.locator(f'.page-live[data-event="{log[-1]["id"]}"]').wait_for()
         trace = json.loads(await chromium.stop_tracing())
+        state = await state_of(page)  # after the trace: to hand it over takes longer than all else
+        assert state["stages"]["S4_MAP"]["completed"] == VIEWERS
         await page.close()
         return longest_task(trace, str(quiet_api.base_url))
 
     for how in ({"reduced_motion": "no-preference"}, {"viewport": PHONE}):
         longest = [await once(**how) for _ in range(ROUNDS)]
         print(f"\nlongest task while {len(log):,} events come at once: {longest} ms")
-        assert sorted(longest)[1] < TASK_MS  # where another program has the processor's cache, one may be over
+        assert max(longest) < TASK_MS
 
 
 async def test_memory_stays_flat(quiet_api: httpx2.AsyncClient, opened: Open) -> None:
