@@ -85,7 +85,7 @@ async def arun(
     settings = load_settings()
     choice, order = make_order(chosen, settings)
     begun_s = time.time()
-    async with open_studio(settings, choice, chosen.address or ray_address()) as studio:
+    async with open_studio(settings, choice, chosen.address or ray_address(), order.voter_model) as studio:
         run_id = await submit(studio.store, order, settings)
         return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s)
 
@@ -107,6 +107,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         personas=_personas(options.personas),
         model=choice.model,
         rigor=_rigor(options.rigor),
+        refine=options.refine,
         voter_model=voters.model if voters else None,
         voter_limits=declared_limits(voters, settings) if voters else Limits(),
         num_videos=options.num_videos,

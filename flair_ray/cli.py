@@ -78,7 +78,7 @@ def run(given: Given, out_dir: OutDir = None, as_json: Json = False, address: Ad
 
     async def work() -> RunResult:
         with watch(err) as view:
-            async with open_studio(settings, choice, address) as studio:
+            async with open_studio(settings, choice, address, order.voter_model) as studio:
                 run_id = await submit(studio.store, order, settings)
                 return await _shown(studio, run_id, settings, out_dir, view)
 
@@ -114,7 +114,7 @@ def submit(given: Given, as_json: Json = False, address: Address = None) -> None
 def estimate(given: Given, as_json: Json = False) -> None:
     """What a run with these options would take: calls, tokens, dollars, time. Nothing is started or spent."""
     from flair_ray.api import foresee
-    from flair_ray.terminal.tables import estimate_table
+    from flair_ray.terminal.tables import estimate_table, refine_line
 
     spec, found = foresee(RunOptions(**given), _settings())
     if as_json:
@@ -124,7 +124,7 @@ def estimate(given: Given, as_json: Json = False) -> None:
     out.print(estimate_table(found))
     lasts = f"about {found.duration_s:,.0f} s, and a few to start"
     lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
-    for line in (*lines, *spec.warnings):
+    for line in (*lines, refine_line(found), *spec.warnings):
         out.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -139,10 +139,10 @@ def resume(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False, addres
 
     async def work() -> RunResult:
         async with open_store(settings, visiting=True) as opened:
-            wanted = (await opened.store.spec(RunId(run_id))).model
-        choice = choose_model(wanted.provider, wanted.model, wanted.base_url)
+            spec = await opened.store.spec(RunId(run_id))
+        choice = choose_model(spec.model.provider, spec.model.model, spec.model.base_url)
         with watch(err) as view:
-            async with open_studio(settings, choice, address) as studio:
+            async with open_studio(settings, choice, address, spec.voter_model) as studio:
                 return await _shown(studio, RunId(run_id), settings, out_dir, view)
 
     _finish(_run(work()), as_json)
@@ -450,7 +450,7 @@ async def _report_costs(store: RunStore, run_id: RunId, view: View) -> None:
 
 def _finish(result: RunResult, as_json: bool) -> None:
     """Show a result and leave with its exit code."""
-    from flair_ray.terminal.tables import ranking_table, receipt_table
+    from flair_ray.terminal.tables import edits_table, ranking_table, receipt_table
 
     if as_json:
         _print(result.document(), as_json)
@@ -459,6 +459,8 @@ def _finish(result: RunResult, as_json: bool) -> None:
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))
+        if result.refinement and result.refinement.trials:
+            out.print(edits_table(result))
         if result.cost.usd != 0:  # there is nothing to account for where nothing can cost
             out.print(receipt_table(result))
         out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)

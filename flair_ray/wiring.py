@@ -224,11 +224,14 @@ class Studio:
 
 
 @asynccontextmanager
-async def open_studio(settings: Settings, choice: Choice, address: str | None = None) -> AsyncIterator[Studio]:
+async def open_studio(
+    settings: Settings, choice: Choice, address: str | None = None, voters: ModelChoice | None = None
+) -> AsyncIterator[Studio]:
     """Redis and Ray, started side by side: Ray takes seconds, everything else fits in them.
 
-    A local Ray ends with this context; a joined cluster is left as it is. Raises StoreUnavailable,
-    ClusterUnavailable, and InputError for a cluster of several nodes without a shared Redis.
+    A local Ray ends with this context; a joined cluster is left as it is. ``voters``: who votes, where that is another
+    model. Both are asked whether they would answer: a refused key is known now and not in the fourth stage. Raises
+    what they say, StoreUnavailable, ClusterUnavailable, and InputError for several nodes without a shared Redis.
     """
     from flair_ray.engine.ray_executor import RayExecutor, leave_ray
     from flair_ray.engine.ray_limiter import start_limiter
@@ -244,13 +247,14 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                 raise InputError(
                     f"This cluster has {nodes} nodes, and they need a Redis they can all reach: set FLAIR_REDIS_URL."
                 )
-            if choice.model.provider != OFFLINE:
+            models = tuple(dict.fromkeys((choice.model, *([voters] if voters else []))))
+            if any(model.provider != OFFLINE for model in models):
                 start_limiter(opened.url, service_name(opened.url))
             panel = RayPanel(
                 PersonasIn(opened.url, settings.run_ttl_s, settings.persona_pools), service_name(opened.url)
             )
             executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
-            await executor.warm(choice.model, everywhere=address is None)
+            await executor.warm(models, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
             rules = driver_settings(settings)
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel), opened.keeper)

@@ -25,13 +25,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flair_ray.domain.events import EventDraft, EventName, Json
-from flair_ray.domain.ids import ItemId, RunId
+from flair_ray.domain.events import EventDraft, EventName, Json, ends
+from flair_ray.domain.ids import SIX, ItemId, RunId
 from flair_ray.domain.personas import Seat, persona_key
 from flair_ray.domain.runs import RunSnapshot, RunStatus
 from flair_ray.domain.work import Done, Skipped, Voter, Work
 from flair_ray.engine.loading import Outcomes, best_of, keep_outputs, load_state, outputs_of
-from flair_ray.engine.plan import PLAN, MapStep, Redraw, Step
+from flair_ray.engine.plan import MapStep, Redraw, Step, plan_of
 from flair_ray.engine.round import Round, needed
 from flair_ray.engine.state import RunState
 from flair_ray.errors import (
@@ -141,7 +141,7 @@ class Driver:
             if before.status is not RunStatus.PENDING:
                 await self._store.reopen(lease, _recovered(before))
             async with AsyncExitStack() as late:
-                for step in PLAN:
+                for step in plan_of(state.spec):
                     if not state.has(step.name):
                         await self._do(step, state, lease, late, retry_skipped=before.status is RunStatus.FAILED)
                     if isinstance(step, MapStep) and step.votes and (votes := step.votes(state)):
@@ -281,7 +281,7 @@ class Driver:
         """Raises StageFailed where too many items failed; what was replaced is no failure."""
         skipped = [o for o in outcomes.values() if isinstance(o, Skipped) and _failed(o)]
         lacking = min(len(skipped), asked - sum(isinstance(o, Done) for o in outcomes.values()))
-        if step.stand_in or lacking <= 0:
+        if step.stand_in or step.extra or lacking <= 0:
             return
         if len(skipped) == len(outcomes) or lacking > self._settings.stage_failure_share * len(outcomes):
             reason, _ = Counter(o.reason for o in skipped).most_common(1)[0]
@@ -294,12 +294,14 @@ class Driver:
 
     async def _complete(self, step: Step, state: RunState, lease: Lease, used: Sequence[ItemId]) -> tuple[ItemId, ...]:
         told = step.tells(state)
+        skipped = state.skipped.get(step.name, {})
+        name, key = ends(step.name)
         done = EventDraft(
-            EventName.STAGE_COMPLETED,
+            name,
             {
-                "stage": step.name.value,
-                "used": len(used),
-                "skipped": len(state.skipped.get(step.name, {})),
+                key: step.name.value,
+                "used": sum(item_id not in skipped for item_id in used),
+                "skipped": len(skipped),
                 "late": state.missing.get(step.name, 0),
             },
         )
@@ -307,8 +309,9 @@ class Driver:
 
 
 def _recovered(before: RunSnapshot) -> EventDraft:
-    kept: dict[str, Json] = {s.value: c.completed for s, c in before.stages.items() if c.total}
-    left: dict[str, Json] = {s.value: c.total - c.completed for s, c in before.stages.items() if c.total}
+    known = {s: c for s, c in before.stages.items() if c.total and s in SIX}
+    kept: dict[str, Json] = {s.value: c.completed for s, c in known.items()}
+    left: dict[str, Json] = {s.value: c.total - c.completed for s, c in known.items()}
     return EventDraft(EventName.PIPELINE_RECOVERED, {"run_id": before.run_id, "kept": kept, "left": left})
 
 

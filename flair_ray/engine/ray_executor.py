@@ -16,7 +16,7 @@ import math
 import os
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -60,15 +60,15 @@ class RayExecutor:
         self._residents: dict[int, Any] = {}
         self._task = ray.remote(num_cpus=SHARD_CPUS, num_returns="streaming", max_retries=0)(run_shard_task)
 
-    async def warm(self, model: ModelChoice, *, everywhere: bool) -> None:
-        """Have a worker check the model, and with ``everywhere`` as many as a default stage uses make ready.
+    async def warm(self, models: Sequence[ModelChoice], *, everywhere: bool) -> None:
+        """Have a worker check the models, and with ``everywhere`` as many as a default stage uses make ready.
 
         Getting ready (imports, clients) takes a second or so that the first stage would wait for otherwise. Raises
         what every call would raise, such as AuthRefused, before anything is spent.
         """
         task = ray.remote(num_cpus=SHARD_CPUS, max_retries=0)(warm_worker)
         count = shard_count(2 * ITEMS_PER_SHARD) if everywhere else 1
-        errors = await asyncio.gather(*(task.remote(self._kit, model, check=i == 0) for i in range(count)))
+        errors = await asyncio.gather(*(task.remote(self._kit, models, check=i == 0) for i in range(count)))
         if errors[0] is not None:
             raise errors[0]
 

@@ -147,8 +147,8 @@ class _Item:
 
     def _on_start(self) -> None:
         # Beside the call, not before it: a permit is for calling, and the event only has to precede the result.
-        if not self._announced:
-            told = self._store.announce(self._job, self._item_id, self._stage.started(self._item))
+        if not self._announced and (draft := self._stage.started(self._item)):
+            told = self._store.announce(self._job, self._item_id, draft)
             self._announced.append(asyncio.create_task(told))
 
     async def _settle(self, verdict: Verdict) -> None:

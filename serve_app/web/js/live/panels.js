@@ -63,12 +63,13 @@ export function rail() {
     for (const step of steps) {
       const stage = state.stages[step.name];
       if (stage.status !== "pending") text(step.time, duration(stageMs(state, step.name, now)));
-      if (stage === before?.stages[step.name] && state.status === before?.status) continue;
+      if (stage === before?.stages[step.name] && state.status === before?.status && state.refine === before?.refine) continue;
       const stuck = stage.status === "running" && ["failed", "cancelled"].includes(state.status);
       step.el.dataset.status = stuck ? state.status : stage.status;
       set(step.el, "aria-current", stage.status === "running" && "step");
       text(step.mark, stage.status === "completed" ? "✓" : stuck ? "!" : STAGES.indexOf(step.name) + 1);
-      text(step.count, stage.total > 1 ? `${stage.completed.toLocaleString("en")} / ${stage.total.toLocaleString("en")}` : stage.status === "completed" ? "done" : "");
+      const edits = step.name === "S5_REDUCE" && state.refine;
+      text(step.count, edits ? `edits: ${edits.completed} / ${edits.total}` : stage.total > 1 ? `${stage.completed.toLocaleString("en")} / ${stage.total.toLocaleString("en")}` : stage.status === "completed" ? "done" : "");
       step.bar.value = stage.status === "completed" ? 1 : stage.completed / Math.max(1, stage.total);
     }
   }

@@ -4,6 +4,7 @@ import { announce, clear, h } from "../dom.js";
 import { get, Problem } from "../api.js";
 import { rankingTable } from "../parts/ranking.js";
 import { scriptText } from "../parts/script.js";
+import { edits } from "../parts/edits.js";
 import { filming } from "../parts/filming.js";
 import { audience, readVoters } from "../parts/audience.js";
 import { postForm } from "../parts/posts.js";
@@ -43,6 +44,7 @@ export async function mount(root, { params: { id }, signal }) {
           .map((part) => h("span", { class: "chip" }, spaced(part.trim()))),
           h("span", { class: "chip" }, duration(1000 * script.estimated_duration)))),
       scriptText(script, final),
+      edits(result.refinement, scriptId),
       final && filming(id, final, providers.video, signal),
       audience(row, result.ranking, voters, signal),
       postForm(id, scriptId, posts.performances, signal));
