@@ -104,7 +104,7 @@ export async function mount(root, { signal, go }) {
       if (signal.aborted) return;
       refuse();
       clear(cost, estimated(found, draft));
-      clear(price, dollars(found.usd.expected));
+      clear(price, found.usd.expected !== null && dollars(found.usd.expected));
       cost.classList.remove("stale");
     } catch (problem) {
       if (!mine.aborted && !signal.aborted) refuse(problem);

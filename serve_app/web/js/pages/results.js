@@ -37,6 +37,7 @@ export async function mount(root, { params: { id }, signal }) {
     clear(detail,
       h("header", {}, h("div", { class: "row" },
         hint(`${final ? "To film" : "Below the cut"} · rank ${row.rank} of ${rows.length}`),
+        button("Ranking", () => { table.el.scrollIntoView(); table.mark(scriptId).focus({ preventScroll: true }); }, { class: "btn btn-small to-list" }),
         step(row.rank - 2, "Previous", "‹"), step(row.rank, "Next", "›")),
         h("h2", { id: "chosen", class: "spoken" }, final?.hook ?? script.hook),
         h("p", { class: "tags" }, [...script.pattern_used.split(","), script.theme, script.emotion].filter(Boolean)
