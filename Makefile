@@ -7,7 +7,7 @@ MODEL := $(VENV)/.model
 CLUSTER := cluster/ecs/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run studio test test-all chaos check fmt bench constraints docs pictures cluster-tools clean
+.PHONY: help run studio test test-all chaos check fmt experiments bench constraints docs pictures notebooks cluster-tools clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,14 +58,18 @@ fmt: $(STAMP) ## Put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+experiments: $(STAMP) ## Measure every claim anew and write experiments/README.md (under 90 minutes); QUICK=1: short forms
+	$(BIN)/python -m experiments $(if $(QUICK),--quick)
+
 bench: $(STAMP) ## Speed, as ratios to a floor measured beside it (three quarters of an hour)
 	@failed=0; for part in bench calls load api_load voting; do $(BIN)/python -m experiments.$$part || failed=1; done; exit $$failed
 
 constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing else
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt
 
-docs: $(STAMP) ## Bring the documentation's tables up to date with the code
+docs: $(STAMP) ## Bring the documentation's tables, the dashboard and the alerts up to date with the code
 	$(BIN)/python docs/reference.py
+	$(BIN)/python cluster/watching/make.py
 
 .PHONY: manifests
 manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kuberay and the workflows; no cluster, no cloud
@@ -74,6 +78,9 @@ manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kub
 pictures: $(STAMP) ## The README's output and pictures, from real runs; needs Debian's chromium
 	$(BIN)/python docs/demo.py
 	$(BIN)/python docs/studio.py
+
+notebooks: $(STAMP) ## Execute the notebooks and renew the pictures of their gallery
+	$(BIN)/python docs/notebooks.py
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

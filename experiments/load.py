@@ -24,19 +24,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic import SecretStr
 
+from experiments.rig import DEFAULT, SMALL, ground, many, order, studio, submit
 from experiments.rows import Row, row, table
+from experiments.stragglers.experiment import measured as stragglers_measured
 from flair_ray import data
-from flair_ray.config import Account, Settings
+from flair_ray.config import Settings
 from flair_ray.domain.calls import CallTally
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import ItemId, RunId, StageName, new_run_id
@@ -49,57 +48,7 @@ from flair_ray.ports import StageJob
 from flair_ray.stores.embedded import EmbeddedServer
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.testing.mock_llm import MockOptions, MockServer
-from flair_ray.wiring import Choice, Studio, open_studio
-from flair_ray.workbench import worker_tools
-
-DEFAULT = (100, 20, 42, 10)
-SMALL = (2, 2, 2, 1)
-KEY = SecretStr("bench")
-
-
-@asynccontextmanager
-async def studio(mock: MockServer, folder: Path, **overrides: Any) -> AsyncIterator[tuple[Studio, Settings]]:
-    """Everything that a run needs, on a local Ray of its own."""
-    settings = Settings(data_dir=folder, **overrides)
-    model = ModelChoice("openai", "mock", mock.base_url)
-    async with open_studio(settings, Choice(model, Account("openai", KEY)), None) as opened:
-        yield opened, settings
-
-
-def order(mock: MockServer, counts: Sequence[int], number: int, limits: Limits) -> Order:
-    """The run of one tenant, over videos that nobody else has."""
-    videos = tuple(replace(v, transcript=f"{v.transcript} Take {number}.") for v in data.sample_videos())
-    return Order(
-        data.sample_profiles()[0].profile, videos, data.sample_personas(),
-        ModelChoice("openai", "mock", mock.base_url), *counts, limits=limits, session_id=f"tenant-{number}",
-    )  # fmt: skip
-
-
-async def submit(opened: Studio, settings: Settings, wanted: Order, *, hosted: bool = False) -> RunId:
-    run_id = new_run_id()
-    spec, inputs = prepare(wanted, settings)
-    await opened.store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
-    return run_id
-
-
-async def drive_all(opened: Studio, runs: Sequence[RunId]) -> tuple[float, list[float], int]:
-    """Seconds for all of them, each one's own, and how many did not complete."""
-    begun = time.monotonic()
-
-    async def one(run_id: RunId) -> tuple[float, RunStatus]:
-        status = await opened.driver.drive(run_id)
-        return time.monotonic() - begun, status
-
-    ended = await asyncio.gather(*(one(run_id) for run_id in runs))
-    lost = sum(status is not RunStatus.COMPLETED for _, status in ended)
-    return time.monotonic() - begun, [took for took, _ in ended], lost
-
-
-async def many(
-    mock: MockServer, opened: Studio, settings: Settings, counts: Sequence[int], count: int, limits: Limits, first: int
-) -> tuple[float, list[float], int]:
-    runs = [await submit(opened, settings, order(mock, counts, first + i, limits)) for i in range(count)]
-    return await drive_all(opened, runs)
+from flair_ray.wiring import Studio
 
 
 async def defaults() -> list[Row]:
@@ -253,51 +202,30 @@ async def halved() -> list[Row]:
 
 
 async def stragglers() -> list[Row]:
-    rows: list[Row] = []
-    settings_of = {
-        "everything waited for": {"quorum": 1.0, "hedged_share": 0.0},
-        "quorum alone": {"hedged_share": 0.0},
-        "hedges alone": {"quorum": 1.0},
-        "quorum and hedges": {},
-    }
-    first = 0.0
-    for name, chosen in settings_of.items():
-        options = MockOptions(latency_s=0.5, tail="0.05:10", max_in_flight=200)
-        with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
-            async with studio(mock, Path(folder), **chosen) as (opened, settings):
-                await many(mock, opened, settings, SMALL, 1, Limits(200), 999)
-                walls = [(await many(mock, opened, settings, DEFAULT, 1, Limits(200), i))[0] for i in range(3)]
-                extra = 100 * (mock.stats()["calls"] - 7 - 3 * 172) / (3 * 172)
-        first = first or statistics.median(walls)
-        rows += [
-            row(f"5 % of calls 10 times slower, {name}", walls, "s", first),
-            row("  extra calls", [extra], "%", None, 10),
-        ]
-    return rows
+    points = await stragglers_measured((10,), DEFAULT, 0.5, 3)
+    waited = points[0]["run, s"]
+    return [
+        line
+        for p in points
+        for line in (
+            row(f"5 % of calls 10 times slower, {p.case['way']}", p.all("run, s"), "s", waited),
+            row("  second calls", p.all("second calls, %"), "%", None, 10),
+        )
+    ]
 
 
 async def limiter() -> list[Row]:
     """What the limiter adds to a default run: the same run, by turns, with a counting semaphore in its place."""
-    from flair_ray.engine.driver import Driver
-    from flair_ray.engine.ray_executor import RayExecutor
-    from flair_ray.engine.ray_worker import ToolKit
-    from flair_ray.flow.clock import SystemClock
-    from flair_ray.wiring import driver_settings
-
     walls: dict[str, list[float]] = {"account": [], "counting": []}
-    with MockServer(MockOptions(latency_s=1.0)) as mock, tempfile.TemporaryDirectory() as folder:
-        async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
-            url = EmbeddedServer(Path(folder), visiting=True).url
-            kit = ToolKit("counting", partial(counting_tools, settings, url))
-            panel = opened.driver._panel
-            plain = Driver(opened.store, RayExecutor(kit, "bench"), driver_settings(settings), SystemClock(), panel)
-            drivers = {"account": opened.driver, "counting": plain}
+    with MockServer(MockOptions(latency_s=1.0)) as mock:
+        async with ground(hedged_share=0) as here:
+            drivers = {"account": here.opened.driver, "counting": here.driver("counting", counting)}
             for i in range(-2, 10):
                 name = ("account", "counting")[i % 2]
-                run_id = await submit(opened, settings, order(mock, DEFAULT, i, Limits(IN_FLIGHT)))
+                run_id = await here.submit(order(mock, DEFAULT, i, Limits(IN_FLIGHT)))
                 await drivers[name].drive(run_id)
                 if i >= 0:  # the first of each only warms
-                    counts = (await opened.store.snapshot(run_id)).stages.values()
+                    counts = (await here.opened.store.snapshot(run_id)).stages.values()
                     walls[name].append(sum(c.elapsed_s or 0.0 for c in counts))
     floor = statistics.median(walls["counting"])
     return [
@@ -309,9 +237,8 @@ async def limiter() -> list[Row]:
 IN_FLIGHT = 100
 
 
-async def counting_tools(settings: Settings, redis_url: str) -> Tools:
-    """A worker's tools with the simplest limiter: half of the calls for each of two shards."""
-    tools = await worker_tools(settings, redis_url, {"openai": Account("openai", KEY)})
+def counting(tools: Tools) -> Tools:
+    """The simplest limiter: half of the calls for each of two shards."""
     return replace(tools, limiter_for=lambda job: InFlightLimiter(IN_FLIGHT // 2))
 
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ from flair_ray.engine.filming import film, scripts_to_film
 from flair_ray.engine.learning import learned, with_lessons
 from flair_ray.engine.order import Order, check, differences, first_event, prepare
 from flair_ray.engine.past import AllRuns
+from flair_ray.engine.plan import Own
 from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError, LeaseLost, ProviderError, RunConflict, RunNotFound, RunOutdated
@@ -42,11 +44,12 @@ from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.inputs.posts import PostBody
 from flair_ray.options import RunOptions
 from flair_ray.outputs import write_files, write_outputs
-from flair_ray.ports import Records, RunStore
+from flair_ray.ports import MapStage, Provider, Records, RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
 from flair_ray.stores.local_files import LocalFiles
 from flair_ray.wiring import (
+    NOTHING_OWN,
     RUNS,
     Choice,
     Studio,
@@ -58,6 +61,7 @@ from flair_ray.wiring import (
     open_store,
     open_studio,
     video_studio,
+    with_own,
 )
 
 T = TypeVar("T")
@@ -69,38 +73,57 @@ JOIN_S = 1.0
 
 
 def run(
-    videos: str | Path | Sequence[Video] | None = None, *, progress: Listener | None = None, **options: object
+    videos: str | Path | Sequence[Video] | None = None,
+    *,
+    provider: str | Provider | None = None,
+    stages: Sequence[MapStage[Any, Any, Any]] = (),
+    progress: Listener | None = None,
+    **options: object,
 ) -> RunResult:
     """One run, from start to end; see RunOptions for the options. Works in a notebook, too.
+
+    ``provider`` may be an object of your own with the methods of ``ports.Provider``, and ``stages`` are used instead of
+    the plan's map stages of the same names (``ports.MapStage``). Both travel to the workers pickled, so let them open
+    what they need in there. Such a run cannot be resumed by a command.
 
     Raises InputError, ProviderError or InfrastructureError when the run could not be made; a run that failed
     or was cancelled comes back as a result whose ``status`` says so.
     """
-    return _blocking(arun(videos, progress=progress, **options))
+    return _blocking(arun(videos, provider=provider, stages=stages, progress=progress, **options))
 
 
 async def arun(
-    videos: str | Path | Sequence[Video] | None = None, *, progress: Listener | None = None, **options: object
+    videos: str | Path | Sequence[Video] | None = None,
+    *,
+    provider: str | Provider | None = None,
+    stages: Sequence[MapStage[Any, Any, Any]] = (),
+    progress: Listener | None = None,
+    **options: object,
 ) -> RunResult:
     """The same for code that runs an event loop of its own."""
-    chosen = RunOptions(videos=videos, **options)  # type: ignore[arg-type]  # unknown names raise TypeError
+    named = provider if isinstance(provider, str) else None
+    own = Own(None if isinstance(provider, str) else provider, tuple(stages))
+    chosen = RunOptions(videos=videos, provider=named, **options)  # type: ignore[arg-type]  # unknown: TypeError
     settings = load_settings()
-    choice, order = make_order(chosen, settings)
+    choice, order = make_order(chosen, settings, own=own)
     begun_s = time.time()
     if made := await made_before(chosen, order, settings):
         return made
-    async with open_studio(settings, choice, chosen.address or ray_address()) as studio:
+    async with open_studio(settings, choice, chosen.address or ray_address(), order.voter_model) as studio:
         run_id = await submit(studio.store, order, settings, chosen.run_id)
         join = chosen.run_id is not None
         return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s, join=join)
 
 
-def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False) -> tuple[Choice, Order]:
+def make_order(
+    options: RunOptions, settings: Settings, *, keyless: bool = False, own: Own = NOTHING_OWN
+) -> tuple[Choice, Order]:
     """Everything that was asked for, read and checked; nothing is started and nothing written.
 
     Raises InputError naming the file and the record, and MissingKey.
     """
-    choice = choose_model(options.provider, options.model, options.base_url, keyless=keyless)
+    named = partial(choose_model, options.provider, options.model, options.base_url, keyless=keyless)
+    choice = with_own(own, named, options.model)
     voters = choose_voters(options.voter_model, choice, keyless=keyless) if options.voter_model else None
     videos, remarks = _videos(options.videos, settings)
     if options.videos is not None and options.profile is None:
@@ -112,6 +135,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         personas=_personas(options.personas),
         model=choice.model,
         rigor=_rigor(options.rigor),
+        refine=options.refine,
         voter_model=voters.model if voters else None,
         voter_limits=declared_limits(voters, settings) if voters else Limits(),
         num_videos=options.num_videos,
@@ -119,6 +143,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         num_personas=options.num_personas,
         top_n=options.top_n,
         seed=options.seed,
+        version=own.version,
         cache=options.cache,
         limits=declared_limits(choice, settings, Limits(options.max_in_flight, options.rpm, options.tpm)),
         max_usd=options.max_usd,

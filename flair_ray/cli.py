@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -24,6 +23,7 @@ from flair_ray.cli_watch import heed_sigterm, shown
 from flair_ray.domain.events import Event
 from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted
 from flair_ray.options import RunOptions
+from flair_ray.telemetry import logs
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
@@ -86,7 +86,7 @@ def run(
             _say(f"run {made.run_id} was completed before: nothing is called.")
             return made
         with watch(err) as view:
-            async with open_studio(settings, choice, address) as studio:
+            async with open_studio(settings, choice, address, order.voter_model) as studio:
                 recorded = await submit(studio.store, order, settings, run_id)
                 return await shown(studio, recorded, settings, out_dir, view, BEGUN_S, join=run_id is not None)
 
@@ -131,7 +131,7 @@ def submit(
 def estimate(given: Given, as_json: Json = False) -> None:
     """What a run with these options would take: calls, tokens, dollars, time. Nothing is started or spent."""
     from flair_ray.api import foresee
-    from flair_ray.terminal.tables import estimate_table
+    from flair_ray.terminal.tables import estimate_table, refine_line
 
     spec, found = foresee(RunOptions(**given), _settings())
     if as_json:
@@ -141,7 +141,7 @@ def estimate(given: Given, as_json: Json = False) -> None:
     out.print(estimate_table(found))
     lasts = f"about {found.duration_s:,.0f} s, and a few to start"
     lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
-    for line in (*lines, *spec.warnings):
+    for line in (*lines, refine_line(found), *spec.warnings):
         out.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -156,10 +156,10 @@ def resume(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False, addres
 
     async def work() -> RunResult:
         async with open_store(settings, visiting=True) as opened:
-            wanted = (await opened.store.spec(RunId(run_id))).model
-        choice = choose_model(wanted.provider, wanted.model, wanted.base_url)
+            spec = await opened.store.spec(RunId(run_id))
+        choice = choose_model(spec.model.provider, spec.model.model, spec.model.base_url)
         with watch(err) as view:
-            async with open_studio(settings, choice, address) as studio:
+            async with open_studio(settings, choice, address, spec.voter_model) as studio:
                 return await shown(studio, RunId(run_id), settings, out_dir, view, BEGUN_S)
 
     _finish(_run(work()), as_json)
@@ -383,7 +383,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a script's emoji must not end a run on an ASCII terminal
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logs.set_up("WARNING")
     try:
         app()
     except FlairError as error:
@@ -391,10 +391,10 @@ def main() -> None:
 
 
 def _settings() -> Settings:
-    from flair_ray.config import load_settings
+    from flair_ray.config import known_secrets, load_settings
 
     settings = load_settings()
-    logging.getLogger("flair_ray").setLevel(settings.log_level)
+    logs.set_up(settings.log_level, settings.log_format, known_secrets(settings))
     return settings
 
 
@@ -421,7 +421,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 def _finish(result: RunResult, as_json: bool) -> None:
     """Show a result and leave with its exit code."""
-    from flair_ray.terminal.tables import ranking_table, receipt_table
+    from flair_ray.terminal.tables import edits_table, ranking_table, receipt_table
 
     if as_json:
         _print(result.document(), as_json)
@@ -430,6 +430,8 @@ def _finish(result: RunResult, as_json: bool) -> None:
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))
+        if result.refinement and result.refinement.trials:
+            out.print(edits_table(result))
         if result.cost.usd != 0:  # there is nothing to account for where nothing can cost
             out.print(receipt_table(result))
         out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)

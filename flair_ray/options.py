@@ -45,6 +45,10 @@ class RunOptions:
     rigor: Annotated[str, "careful: a third of the viewers is asked twice, and two scripts are there to test them."] = (
         Rigor.STANDARD
     )
+    refine: Annotated[
+        bool,
+        "Viewers who ranked the best scripts lowest propose edits, and the panel judges them.",
+    ] = False
     num_videos: Annotated[int, "Videos to analyze."] = 100
     num_scripts: Annotated[int, "Scripts to write."] = 20
     num_personas: Annotated[int, "Simulated viewers who vote."] = 42

@@ -44,6 +44,8 @@ class Load:
 
     starts_ms: list[float]
     """Of accepted starts, once all users were there."""
+    all_ms: list[float]
+    """Of every request, once all users were there."""
     requests: int
     shed: int
     failed: int
@@ -54,9 +56,9 @@ class Load:
         return statistics.quantiles(self.starts_ms, n=20)[-1]
 
 
-def load(url: str, count: int, seconds: float, folder: Path) -> Load:
+def load(url: str, count: int, seconds: float, folder: Path, ramp_s: float = RAMP_S) -> Load:
     file = folder / "load.json"
-    options = f"--headless --only-summary --loglevel ERROR -u {count} -r {count / RAMP_S} -t {RAMP_S + seconds:g}s"
+    options = f"--headless --only-summary --loglevel ERROR -u {count} -r {count / ramp_s} -t {ramp_s + seconds:g}s"
     command = [PYTHON, "-m", "locust", "-f", str(Path(__file__).with_name("users.py")), "--host", url, *options.split()]
     env = {**os.environ, "LOAD_FILE": str(file)}
     done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=seconds + 120)
@@ -67,7 +69,8 @@ def load(url: str, count: int, seconds: float, folder: Path) -> Load:
     shed = [status == 429 and wait is not None for _, status, _, wait, _ in noted["requests"]]
     fine = sum(status == 200 for _, status, *_ in noted["requests"])
     starts = [ms for name, status, ms, _, there in noted["requests"] if name == "start" and status == 200 and there]
-    return Load(starts, len(shed), sum(shed), len(shed) - sum(shed) - fine, noted["accepted"])
+    settled = [ms for _, _, ms, _, there in noted["requests"] if there]
+    return Load(starts, settled, len(shed), sum(shed), len(shed) - sum(shed) - fine, noted["accepted"])
 
 
 def drained(redis: Redis, run_ids: Sequence[str]) -> tuple[float, int]:

@@ -49,13 +49,13 @@ async def _first_event(client: httpx2.AsyncClient, run_id: str) -> None:
                 return
 
 
-async def viewers(url: str, redis_url: str) -> list[Row]:
+async def viewers(url: str, redis_url: str, count: int = VIEWERS) -> list[Row]:
     """Of a run whose calls take seconds, so that they are all there before it ends."""
     async with httpx2.AsyncClient(base_url=url, timeout=60) as client, Redis.from_url(redis_url) as redis:
         body = BODY | {"reasoning_model": "openai", "num_videos": 50, "num_scripts": 20, "num_personas": 42}
         run_id = (await client.post("/api/pipeline/start", json=body)).json()["run_id"]
         gate, came = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(0)
-        watching = [asyncio.create_task(_watch(url, run_id, gate, came)) for _ in range(VIEWERS)]
+        watching = [asyncio.create_task(_watch(url, run_id, gate, came)) for _ in range(count)]
         for _ in watching:
             await came.acquire()
         looks = [await redis.client_list() for _ in range(50)]  # between two reads it does not wait
@@ -67,8 +67,8 @@ async def viewers(url: str, redis_url: str) -> list[Row]:
         print(f"A viewer failed: {error}", file=sys.stderr)
     whole = sum(events == stored for events in seen)
     return [
-        row(f"of {VIEWERS} viewers, without every one of {len(stored)} events", [VIEWERS - whole], "", None, 0),
-        row("  who came after the run had ended", [0 if unfinished else VIEWERS], "", None, 0),
+        row(f"of {count} viewers, without every one of {len(stored)} events", [count - whole], "", None, 0),
+        row("  who came after the run had ended", [0 if unfinished else count], "", None, 0),
         row("  Redis connections that wait for events", [reading], "", None, 1),
     ]
 

@@ -17,7 +17,7 @@ import math
 import os
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -75,15 +75,15 @@ class RayExecutor:
         # Over the nodes: Ray would fill the first one up to its half, which is all there is of a stage.
         self._task = ray.remote(num_returns="streaming", max_retries=0, scheduling_strategy="SPREAD")(run_shard_task)
 
-    async def warm(self, model: ModelChoice, *, everywhere: bool) -> None:
-        """Have a worker check the model, and with ``everywhere`` as many as a default stage uses make ready.
+    async def warm(self, models: Sequence[ModelChoice], *, everywhere: bool) -> None:
+        """Have a worker check the models, and with ``everywhere`` as many as a default stage uses make ready.
 
         Getting ready (imports, clients) takes a second or so that the first stage would wait for otherwise. Raises
         what every call would raise, such as AuthRefused, before anything is spent.
         """
         task = ray.remote(num_cpus=SHARD_CPUS, max_retries=0)(warm_worker)
         count, _ = shards_for(2 * ITEMS_PER_SHARD) if everywhere else (1, SHARD_CPUS)
-        made = asyncio.gather(*(task.remote(self._kit, model, check=i == 0) for i in range(count)))
+        made = asyncio.gather(*(task.remote(self._kit, models, check=i == 0) for i in range(count)))
         watch = asyncio.create_task(deserted_after(self._node_wait_s))
         either: list[asyncio.Future[Any]] = [made, watch]
         try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, rankdata
 
-from experiments.voting import planted
+from experiments.voting.planted import planted
 from flair_ray.domain.voting.agreement import agreement, polarisation
 from flair_ray.domain.voting.votes import Votes, votes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.voting import covered, planted
+from experiments.voting.planted import covered, planted
 from flair_ray.domain.voting.bootstrap import above, drawn_ranks, intervals
 from flair_ray.stages.s4_vote import BLOCKS
 from flair_ray.stages.s5_rank import rank

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.voting import planted
+from experiments.voting.planted import planted
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.evidence import Evidence
 from flair_ray.domain.ids import PersonaId, ScriptId

@@ -11,7 +11,7 @@ import choix
 import numpy as np
 import pytest
 
-from experiments.voting import planted
+from experiments.voting.planted import planted
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.ids import PersonaId, ScriptId
 from flair_ray.domain.voting import rules
@@ -20,7 +20,7 @@ from flair_ray.domain.voting.rules import averaged_borda, copeland, kemeny, othe
 from flair_ray.domain.voting.votes import Votes, votes
 
 RECORDED = json.loads(Path(__file__).with_name("pref_voting.json").read_text("utf-8"))
-"""What pref-voting 1.18.2 says: experiments/voting_reference.py."""
+"""What pref-voting 1.18.2 says: experiments/voting/reference.py."""
 
 
 def cast(ballots: list[list[int]], scripts: int) -> Votes:

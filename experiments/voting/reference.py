@@ -1,7 +1,7 @@
 """What pref-voting says of the same ballots: recorded, for it brings 780 MB that only this comparison would need.
 
     python -m venv DIR && DIR/bin/pip install pref-voting==1.18.2
-    DIR/bin/python experiments/voting_reference.py > tests/unit/domain/voting/pref_voting.json
+    DIR/bin/python experiments/voting/reference.py > tests/unit/domain/voting/pref_voting.json
 
 Half of the elections have five scripts, where ballots are whole orders and Kemeny's can be enumerated, half have eight.
 """

@@ -1,6 +1,6 @@
 """Does it matter in which order the scripts are shown? Three ways, simulated, scored by our own rule.
 
-    python -m experiments.ballot_orders [--trials N]
+    python -m experiments.voting.orders [--trials N]
 
 A voter's liking of a script is its true quality (sd 0.8) + the voter's taste (0.7) + noise (0.7) + a bias for
 the place where it stands: 2 · (e^(−x/3) + 0.4 · e^(−(19−x)/2)), strong at the start, weaker at the end. 42 voters
@@ -28,18 +28,18 @@ Orders = Callable[[int, random.Random], Sequence[Sequence[int]]]
 """From a trial's number to the orders that its voters are dealt."""
 
 
-def best_found_first(trial: int, orders: Orders) -> bool:
-    """Whether the truly best script wins this trial."""
+def best_found_first(trial: int, orders: Orders, bias: float = 1.0) -> bool:
+    """Whether the truly best script wins this trial; ``bias`` scales what a place is worth."""
     rng = random.Random(trial)
     quality = [rng.gauss(0, QUALITY) for _ in IDS]
     dealt = orders(trial, rng)
-    ballots = [_ballot(quality, dealt[voter % len(dealt)], rng) for voter in range(VOTERS)]
+    ballots = [_ballot(quality, dealt[voter % len(dealt)], rng, bias) for voter in range(VOTERS)]
     scores = borda_scores(ballots, IDS)
     return max(range(SCRIPTS), key=lambda i: scores[IDS[i]]) == quality.index(max(quality))
 
 
-def _ballot(quality: Sequence[float], order: Sequence[int], rng: random.Random) -> Ballot:
-    liking = {i: quality[i] + rng.gauss(0, TASTE) + rng.gauss(0, NOISE) + BIAS[x] for x, i in enumerate(order)}
+def _ballot(quality: Sequence[float], order: Sequence[int], rng: random.Random, bias: float) -> Ballot:
+    liking = {i: quality[i] + rng.gauss(0, TASTE) + rng.gauss(0, NOISE) + bias * BIAS[x] for x, i in enumerate(order)}
     top = sorted(liking, key=lambda i: -liking[i])[:BALLOT_LENGTH]
     return Ballot(PersonaId(""), tuple(IDS[i] for i in top), (), 0)
 

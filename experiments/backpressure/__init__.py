@@ -1,0 +1,1 @@
+"""Do many tenants keep within one account's limits?"""

@@ -1,0 +1,1 @@
+"""Is a video that many people use ever paid for twice?"""

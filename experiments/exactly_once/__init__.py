@@ -1,0 +1,1 @@
+"""Is an item ever asked for twice?"""

@@ -1,0 +1,1 @@
+"""What do calls side by side, shards and nodes gain?"""

@@ -1,0 +1,1 @@
+"""How fast is the store, and how much does a run weigh in it?"""

@@ -1,0 +1,1 @@
+"""What do a quorum and hedges save, and what do they cost?"""

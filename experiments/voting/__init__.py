@@ -1,0 +1,1 @@
+"""Is a ranking what voters were made to like?"""
