@@ -7,7 +7,7 @@ MODEL := $(VENV)/.model
 CLUSTER := cluster/ecs/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run studio test test-all chaos check fmt experiments bench constraints docs pictures cluster-tools clean
+.PHONY: help run studio test test-all chaos check fmt experiments bench constraints docs pictures notebooks cluster-tools clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +67,9 @@ bench: $(STAMP) ## Speed, as ratios to a floor measured beside it (three quarter
 constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing else
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt
 
-docs: $(STAMP) ## Bring the documentation's tables up to date with the code
+docs: $(STAMP) ## Bring the documentation's tables, the dashboard and the alerts up to date with the code
 	$(BIN)/python docs/reference.py
+	$(BIN)/python cluster/watching/make.py
 
 .PHONY: manifests
 manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kuberay and the workflows; no cluster, no cloud
@@ -77,6 +78,9 @@ manifests: $(STAMP) cluster-tools ## Render and check cluster/image, cluster/kub
 pictures: $(STAMP) ## The README's output and pictures, from real runs; needs Debian's chromium
 	$(BIN)/python docs/demo.py
 	$(BIN)/python docs/studio.py
+
+notebooks: $(STAMP) ## Execute the notebooks and renew the pictures of their gallery
+	$(BIN)/python docs/notebooks.py
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,7 +1,7 @@
 """What an experiment is, and how it is carried out: measured in a process of its own, kept as data, told as a page.
 
 ``experiments/NAME/experiment.py`` has ``measure(short) -> list[Point]``, ``claims(points) -> list[Claim]`` and
-``CHART``. Figures on pages are computed from ``data.json`` and from nothing else. Why so: docs/adr/0014.
+``CHART``. Figures on pages are computed from ``data.json`` and from nothing else. Why so: docs/adr/0016.
 """
 
 from __future__ import annotations

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from flair_ray.domain.videos import Engagement, Video
     from flair_ray.errors import FlairError
     from flair_ray.result import RunResult
+    from flair_ray.terminal.notebook import live
 
 __version__ = "0.1.0"
-__all__ = ["CreatorProfile", "Engagement", "FlairError", "Persona", "RunResult", "Video", "arun", "run"]
+__all__ = ["CreatorProfile", "Engagement", "FlairError", "Persona", "RunResult", "Video", "arun", "live", "run"]
 
 _HOMES = {
     "CreatorProfile": "flair_ray.domain.people",
@@ -29,6 +30,7 @@ _HOMES = {
     "RunResult": "flair_ray.result",
     "Video": "flair_ray.domain.videos",
     "arun": "flair_ray.api",
+    "live": "flair_ray.terminal.notebook",
     "run": "flair_ray.api",
 }
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,31 +23,33 @@ from flair_ray import data
 from flair_ray.actors.video_desk import held
 from flair_ray.config import Settings, load_settings, ray_address
 from flair_ray.domain.events import Event
-from flair_ray.domain.ids import RunId, ScriptId, new_run_id
+from flair_ray.domain.ids import RunId, ScriptId, given_run_id, new_run_id
 from flair_ray.domain.insights import Insights
 from flair_ray.domain.people import VOICE_CHARS, VOICES, CreatorProfile, Persona
 from flair_ray.domain.posts import Post
 from flair_ray.domain.rigor import Rigor
-from flair_ray.domain.runs import Limits, RunSpec
+from flair_ray.domain.runs import Limits, RunSpec, RunStatus
 from flair_ray.domain.video_jobs import ANIMATIC, JobStatus, VideoJob
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import Estimate, estimate
 from flair_ray.engine.filming import film, scripts_to_film
 from flair_ray.engine.learning import learned, with_lessons
-from flair_ray.engine.order import Order, check, first_event, prepare
+from flair_ray.engine.order import Order, check, differences, first_event, prepare
 from flair_ray.engine.past import AllRuns
+from flair_ray.engine.plan import Own
 from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
-from flair_ray.errors import InputError, ProviderError
+from flair_ray.errors import InputError, LeaseLost, ProviderError, RunConflict, RunNotFound, RunOutdated
 from flair_ray.inputs import read_personas, read_profile, read_videos
 from flair_ray.inputs.posts import PostBody
 from flair_ray.options import RunOptions
 from flair_ray.outputs import write_files, write_outputs
-from flair_ray.ports import Records, RunStore
+from flair_ray.ports import MapStage, Provider, Records, RunStore
 from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
 from flair_ray.stores.local_files import LocalFiles
 from flair_ray.wiring import (
+    NOTHING_OWN,
     RUNS,
     Choice,
     Studio,
@@ -58,44 +61,69 @@ from flair_ray.wiring import (
     open_store,
     open_studio,
     video_studio,
+    with_own,
 )
 
 T = TypeVar("T")
 Listener = Callable[[Event], None]
 POLL_MS = 250
 """How long a listener waits for news before it looks whether the run has ended."""
+JOIN_S = 1.0
+"""How often one who waits for another's run looks whether it is still driven."""
 
 
 def run(
-    videos: str | Path | Sequence[Video] | None = None, *, progress: Listener | None = None, **options: object
+    videos: str | Path | Sequence[Video] | None = None,
+    *,
+    provider: str | Provider | None = None,
+    stages: Sequence[MapStage[Any, Any, Any]] = (),
+    progress: Listener | None = None,
+    **options: object,
 ) -> RunResult:
     """One run, from start to end; see RunOptions for the options. Works in a notebook, too.
+
+    ``provider`` may be an object of your own with the methods of ``ports.Provider``, and ``stages`` are used instead of
+    the plan's map stages of the same names (``ports.MapStage``). Both travel to the workers pickled, so let them open
+    what they need in there. Such a run cannot be resumed by a command.
 
     Raises InputError, ProviderError or InfrastructureError when the run could not be made; a run that failed
     or was cancelled comes back as a result whose ``status`` says so.
     """
-    return _blocking(arun(videos, progress=progress, **options))
+    return _blocking(arun(videos, provider=provider, stages=stages, progress=progress, **options))
 
 
 async def arun(
-    videos: str | Path | Sequence[Video] | None = None, *, progress: Listener | None = None, **options: object
+    videos: str | Path | Sequence[Video] | None = None,
+    *,
+    provider: str | Provider | None = None,
+    stages: Sequence[MapStage[Any, Any, Any]] = (),
+    progress: Listener | None = None,
+    **options: object,
 ) -> RunResult:
     """The same for code that runs an event loop of its own."""
-    chosen = RunOptions(videos=videos, **options)  # type: ignore[arg-type]  # unknown names raise TypeError
+    named = provider if isinstance(provider, str) else None
+    own = Own(None if isinstance(provider, str) else provider, tuple(stages))
+    chosen = RunOptions(videos=videos, provider=named, **options)  # type: ignore[arg-type]  # unknown: TypeError
     settings = load_settings()
-    choice, order = make_order(chosen, settings)
+    choice, order = make_order(chosen, settings, own=own)
     begun_s = time.time()
-    async with open_studio(settings, choice, chosen.address or ray_address()) as studio:
-        run_id = await submit(studio.store, order, settings)
-        return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s)
+    if made := await made_before(chosen, order, settings):
+        return made
+    async with open_studio(settings, choice, chosen.address or ray_address(), order.voter_model) as studio:
+        run_id = await submit(studio.store, order, settings, chosen.run_id)
+        join = chosen.run_id is not None
+        return await carry_out(studio, run_id, settings, chosen.out_dir, progress, begun_s, join=join)
 
 
-def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False) -> tuple[Choice, Order]:
+def make_order(
+    options: RunOptions, settings: Settings, *, keyless: bool = False, own: Own = NOTHING_OWN
+) -> tuple[Choice, Order]:
     """Everything that was asked for, read and checked; nothing is started and nothing written.
 
     Raises InputError naming the file and the record, and MissingKey.
     """
-    choice = choose_model(options.provider, options.model, options.base_url, keyless=keyless)
+    named = partial(choose_model, options.provider, options.model, options.base_url, keyless=keyless)
+    choice = with_own(own, named, options.model)
     voters = choose_voters(options.voter_model, choice, keyless=keyless) if options.voter_model else None
     videos, remarks = _videos(options.videos, settings)
     if options.videos is not None and options.profile is None:
@@ -107,6 +135,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         personas=_personas(options.personas),
         model=choice.model,
         rigor=_rigor(options.rigor),
+        refine=options.refine,
         voter_model=voters.model if voters else None,
         voter_limits=declared_limits(voters, settings) if voters else Limits(),
         num_videos=options.num_videos,
@@ -114,6 +143,7 @@ def make_order(options: RunOptions, settings: Settings, *, keyless: bool = False
         num_personas=options.num_personas,
         top_n=options.top_n,
         seed=options.seed,
+        version=own.version,
         cache=options.cache,
         limits=declared_limits(choice, settings, Limits(options.max_in_flight, options.rpm, options.tpm)),
         max_usd=options.max_usd,
@@ -149,15 +179,63 @@ def _check_writable(folder: Path) -> None:
 
 
 async def submit(
-    store: RunStore, order: Order, settings: Settings, run_id: RunId | None = None, *, hosted: bool = False
+    store: RunStore, order: Order, settings: Settings, run_id: str | None = None, *, hosted: bool = False
 ) -> RunId:
-    """Record a run, told what earlier ones taught. It is not driven yet; ``hosted``: the run hosts are to do it."""
+    """Record a run, told what earlier ones taught. It is not driven yet; ``hosted``: the run hosts are to do it.
+
+    Under a ``run_id`` of one's own the same order is recorded once. Raises RunConflict where that run is of another.
+    """
+    given = run_id and given_run_id(run_id)
     async with _records(settings) as records:
         order = await with_lessons(order, records)
+        kept = await records.run(given) if given else None
     spec, inputs = prepare(order, settings)
-    run_id = run_id or new_run_id()
-    await store.create(run_id, spec, inputs, first_event(run_id, spec), hosted=hosted)
-    return run_id
+    if given and await _known(store, given, spec):
+        if hosted and (await store.snapshot(given)).status is not RunStatus.COMPLETED:
+            await store.host(given)
+        return given
+    if kept:
+        raise RunConflict(
+            f"Run {run_id} has ended, and Redis has forgotten it since. `flair export {run_id}` writes what came of "
+            "it; to run again, choose another --run-id."
+        )
+    new = given or new_run_id()
+    try:
+        await store.create(new, spec, inputs, first_event(new, spec), hosted=hosted)
+    except RunConflict:  # by somebody else, just now; or it was deleted lately
+        if not (given and await _known(store, given, spec)):
+            raise
+    return new
+
+
+async def made_before(options: RunOptions, order: Order, settings: Settings) -> RunResult | None:
+    """The result of the run that has the id asked for, where it is complete; nothing but Redis is needed for it.
+
+    Raises RunConflict where that run is of another order.
+    """
+    if options.run_id is None:
+        return None
+    run_id = given_run_id(options.run_id)
+    async with open_store(settings, visiting=True) as opened:
+        if not await _known(opened.store, run_id, prepare(order, settings)[0]):
+            return None
+        if (await opened.store.snapshot(run_id)).status is not RunStatus.COMPLETED:
+            return None
+        return keep(await gather_result(opened.store, run_id), settings, options.out_dir)
+
+
+async def _known(store: RunStore, run_id: RunId, asked: RunSpec) -> bool:
+    """Whether there is a run of this id; one of another order is a RunConflict."""
+    try:
+        found = differences(await store.spec(run_id), asked)
+    except RunNotFound:
+        return False
+    if found:
+        raise RunConflict(
+            f"Run {run_id} was made from another order, by its {', '.join(found)}. Choose another --run-id, or go on "
+            f"with it as it is: `flair resume {run_id}`."
+        )
+    return True
 
 
 async def report(body: PostBody, settings: Settings) -> Post:
@@ -188,12 +266,15 @@ async def carry_out(
     out_dir: str | Path | None = None,
     progress: Listener | None = None,
     begun_s: float | None = None,
+    *,
+    join: bool = False,
 ) -> RunResult:
     """Drive a recorded run to its end, telling ``progress`` every event, and write its outputs.
 
-    ``begun_s`` is when the wait began, seconds since the epoch, for the startup time.
+    ``begun_s`` is when the wait began, seconds since the epoch, for the startup time. ``join``: while another process
+    drives it, wait with it instead of raising RunConflict.
     """
-    driving = asyncio.create_task(studio.driver.drive(run_id))
+    driving = asyncio.create_task(_joined(studio, run_id) if join else studio.driver.drive(run_id))
     try:
         if progress:
             await follow(studio.store, run_id, progress, driving)
@@ -204,6 +285,22 @@ async def carry_out(
     result = keep(await gather_result(studio.store, run_id, begun_s=begun_s), settings, out_dir)
     await studio.keeper.keep_ended(result)
     return result
+
+
+async def _joined(studio: Studio, run_id: RunId) -> RunStatus:
+    """How it ended, under whoever had its lease; one that is left open by a driver that died is gone on with."""
+    while True:
+        try:
+            return await studio.driver.drive(run_id, patient=False)
+        except RunOutdated:
+            raise
+        except (RunConflict, LeaseLost):
+            await asyncio.sleep(JOIN_S)
+        while await studio.store.is_driven(run_id):  # noqa: ASYNC110  # by another process, perhaps elsewhere
+            await asyncio.sleep(JOIN_S)
+        snapshot = await studio.store.snapshot(run_id)
+        if snapshot.over:
+            return snapshot.status
 
 
 async def follow(store: RunStore, run_id: RunId, tell: Listener, driving: asyncio.Task[object] | None = None) -> None:

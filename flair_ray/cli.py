@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -21,17 +19,16 @@ from rich.console import Console
 
 from flair_ray.cli_mock import LOCALHOST, mock_llm
 from flair_ray.cli_options import Given, with_run_options
-from flair_ray.domain.events import TERMINAL, Event
-from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted, StoreUnavailable
+from flair_ray.cli_watch import heed_sigterm, shown
+from flair_ray.domain.events import Event
+from flair_ray.errors import FlairError, InputError, RunConflict, RunInterrupted
 from flair_ray.options import RunOptions
+from flair_ray.telemetry import logs
 
 if TYPE_CHECKING:
     from flair_ray.config import Settings
-    from flair_ray.domain.ids import RunId
-    from flair_ray.ports import RunStore
     from flair_ray.result import RunResult
-    from flair_ray.terminal.plain import View
-    from flair_ray.wiring import OpenStore, Studio
+    from flair_ray.wiring import OpenStore
 
 T = TypeVar("T")
 INTERRUPTED = RunInterrupted.exit_code
@@ -57,6 +54,12 @@ Address = Annotated[
 OutDir = Annotated[
     Path | None, typer.Option("--out", help="Where to write. Default: the run's folder in the data directory.")
 ]
+OwnRunId = Annotated[
+    str | None,
+    typer.Option(
+        "--run-id", help="An id of your own. The same again goes on with that run, or shows it: nothing is paid twice."
+    ),
+]
 RunArg = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, as `flair runs` prints it.")]
 
 out = Console()
@@ -65,48 +68,62 @@ err = Console(stderr=True)
 
 @app.command()
 @with_run_options
-def run(given: Given, out_dir: OutDir = None, as_json: Json = False, address: Address = None) -> None:
+def run(
+    given: Given, run_id: OwnRunId = None, out_dir: OutDir = None, as_json: Json = False, address: Address = None
+) -> None:
     """Make scripts: analyze videos, find patterns, write, vote, rank, personalise."""
-    from flair_ray.api import make_order, submit
+    from flair_ray.api import made_before, make_order, submit
     from flair_ray.terminal.live import watch
     from flair_ray.wiring import open_studio
 
-    options = RunOptions(**given, out_dir=out_dir, address=address)
+    options = RunOptions(**given, run_id=run_id, out_dir=out_dir, address=address)
     settings = _settings()
     choice, order = make_order(options, settings)
     _say(f"using {choice.model.provider} ({choice.model.model}): {choice.why}.")
 
     async def work() -> RunResult:
+        if made := await made_before(options, order, settings):
+            _say(f"run {made.run_id} was completed before: nothing is called.")
+            return made
         with watch(err) as view:
-            async with open_studio(settings, choice, address) as studio:
-                run_id = await submit(studio.store, order, settings)
-                return await _shown(studio, run_id, settings, out_dir, view)
+            async with open_studio(settings, choice, address, order.voter_model) as studio:
+                recorded = await submit(studio.store, order, settings, run_id)
+                return await shown(studio, recorded, settings, out_dir, view, BEGUN_S, join=run_id is not None)
 
     _finish(_run(work()), as_json)
 
 
 @app.command()
 @with_run_options
-def submit(given: Given, as_json: Json = False, address: Address = None) -> None:
-    """Hand a run in to a cluster and leave: its run hosts drive it, `flair tail` follows, `flair export` writes it."""
+def submit(
+    given: Given,
+    run_id: OwnRunId = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow a job, and leave with its exit code.")] = True,
+    as_json: Json = False,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", envvar="RAY_ADDRESS", help="http://HOST:8265, its job server, or HOST:6379, the hosts."
+        ),
+    ] = None,
+) -> None:
+    """Hand a run in to a cluster: as a job that is followed, or to its run hosts, for `flair tail` to follow."""
     from flair_ray.api import make_order
-    from flair_ray.api import submit as record
-    from flair_ray.wiring import open_hosts
+    from flair_ray.cli_submit import is_job_server, to_hosts, to_job_server
 
     if not address:
-        raise InputError("Name the cluster that is to carry the run: --address HOST:PORT, or RAY_ADDRESS.")
-    settings = _settings()
-    choice, order = make_order(RunOptions(**given, address=address), settings)
+        raise InputError("Name the cluster that is to carry the run: --address http://HOST:8265, or RAY_ADDRESS.")
+    settings, as_job = _settings(), is_job_server(address)
+    choice, order = make_order(RunOptions(**given), settings, keyless=as_job)
+    if as_job:
+        tell = partial(print, end="", flush=True, file=sys.stderr if as_json else sys.stdout)
+        name, job_id, code = _run(to_job_server(given, address, run_id, _say, tell if wait else None))
+        _print({"run_id": name, "job_id": job_id, "exit_code": code}, as_json, "" if wait else job_id)
+        raise typer.Exit(code or 0)
     _say(f"using {choice.model.provider} ({choice.model.model}): {choice.why}.")
-
-    async def work() -> str:
-        async with open_hosts(settings, address) as hosts:
-            run_id = await record(hosts.store, order, settings, hosted=True)
-            await hosts.nudge()
-            return run_id
-
-    run_id = _run(work())
-    _print({"run_id": run_id, "status": "pending"}, as_json, f"Handed in {run_id}. `flair tail {run_id}` follows it.")
+    recorded = _run(to_hosts(order, settings, address, run_id))
+    document = {"run_id": recorded, "status": "pending"}
+    _print(document, as_json, f"Handed in {recorded}. `flair tail {recorded}` follows it.")
 
 
 @app.command()
@@ -114,7 +131,7 @@ def submit(given: Given, as_json: Json = False, address: Address = None) -> None
 def estimate(given: Given, as_json: Json = False) -> None:
     """What a run with these options would take: calls, tokens, dollars, time. Nothing is started or spent."""
     from flair_ray.api import foresee
-    from flair_ray.terminal.tables import estimate_table
+    from flair_ray.terminal.tables import estimate_table, refine_line
 
     spec, found = foresee(RunOptions(**given), _settings())
     if as_json:
@@ -124,7 +141,7 @@ def estimate(given: Given, as_json: Json = False) -> None:
     out.print(estimate_table(found))
     lasts = f"about {found.duration_s:,.0f} s, and a few to start"
     lines = (f"{spec.model.provider} ({spec.model.model}): {lasts}", f"price: {found.price or 'unknown'}")
-    for line in (*lines, *spec.warnings):
+    for line in (*lines, refine_line(found), *spec.warnings):
         out.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -139,11 +156,11 @@ def resume(run_id: RunArg, out_dir: OutDir = None, as_json: Json = False, addres
 
     async def work() -> RunResult:
         async with open_store(settings, visiting=True) as opened:
-            wanted = (await opened.store.spec(RunId(run_id))).model
-        choice = choose_model(wanted.provider, wanted.model, wanted.base_url)
+            spec = await opened.store.spec(RunId(run_id))
+        choice = choose_model(spec.model.provider, spec.model.model, spec.model.base_url)
         with watch(err) as view:
-            async with open_studio(settings, choice, address) as studio:
-                return await _shown(studio, RunId(run_id), settings, out_dir, view)
+            async with open_studio(settings, choice, address, spec.voter_model) as studio:
+                return await shown(studio, RunId(run_id), settings, out_dir, view, BEGUN_S)
 
     _finish(_run(work()), as_json)
 
@@ -340,7 +357,7 @@ def serve(
     async def work() -> None:
         with redirect_stdout(sys.stderr):
             async with serving(settings, host, port) as served:
-                _heed_sigterm()  # again: Ray has put its own handler in place, which aborts
+                heed_sigterm()  # again: Ray has put its own handler in place, which aborts
                 _say(f"the studio is at {served.url}, its documentation at {served.url}/docs;")
                 _say(f"the API is at {served.url}/api, Ray's dashboard at {served.dashboard_url}.")
                 _say(f"Redis: {served.redis}. Ctrl-C ends it all; runs that are not done go on the next time.")
@@ -366,7 +383,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a script's emoji must not end a run on an ASCII terminal
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logs.set_up("WARNING")
     try:
         app()
     except FlairError as error:
@@ -374,10 +391,10 @@ def main() -> None:
 
 
 def _settings() -> Settings:
-    from flair_ray.config import load_settings
+    from flair_ray.config import known_secrets, load_settings
 
     settings = load_settings()
-    logging.getLogger("flair_ray").setLevel(settings.log_level)
+    logs.set_up(settings.log_level, settings.log_format, known_secrets(settings))
     return settings
 
 
@@ -393,7 +410,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; Ctrl-C and SIGTERM let it close what it opened first."""
 
     async def guarded() -> T:
-        _heed_sigterm()
+        heed_sigterm()
         return await work
 
     try:
@@ -402,55 +419,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         _fail("Interrupted.", INTERRUPTED)
 
 
-def _heed_sigterm() -> None:
-    """SIGTERM ends the command like Ctrl-C does: closing what it opened."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101  # called from coroutines only
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-
-
-async def _shown(studio: Studio, run_id: RunId, settings: Settings, out_dir: Path | None, view: View) -> RunResult:
-    """Carry a run out before the eyes of whoever waits. Raises RunInterrupted when told to stop."""
-    from flair_ray.api import carry_out
-
-    _heed_sigterm()  # again: Ray has put its own handler in place, which aborts
-    costs = asyncio.create_task(_report_costs(studio.store, run_id, view))
-    ending: list[Event] = []
-
-    def tell(event: Event) -> None:
-        if ending:
-            view(ending.pop())  # more came after it: it was the end of an earlier attempt
-        ending.append(event) if event.name in TERMINAL else view(event)
-
-    try:
-        with redirect_stdout(sys.stderr):  # what Ray has to say of a dead worker is no part of the result
-            result = await carry_out(studio, run_id, settings, out_dir, tell, BEGUN_S)
-    except asyncio.CancelledError:
-        raise RunInterrupted(run_id) from None
-    except StoreUnavailable as error:
-        raise StoreUnavailable(f"{error} `flair resume {run_id}` goes on with this run.", run_id) from error
-    finally:
-        costs.cancel()
-        await asyncio.wait({costs})
-    view.report(str(result.cost), result.tally)
-    for event in ending:
-        view(event)
-    return result
-
-
-async def _report_costs(store: RunStore, run_id: RunId, view: View) -> None:
-    """Tell the view what the run has cost, about once a second: spend is a counter, not an event."""
-    from flair_ray.engine.results import cost_of
-
-    while True:
-        snapshot = await store.snapshot(run_id)
-        view.report(str(cost_of(snapshot)), snapshot.tally)
-        await asyncio.sleep(1)
-
-
 def _finish(result: RunResult, as_json: bool) -> None:
     """Show a result and leave with its exit code."""
-    from flair_ray.terminal.tables import ranking_table, receipt_table
+    from flair_ray.terminal.tables import edits_table, ranking_table, receipt_table
 
     if as_json:
         _print(result.document(), as_json)
@@ -459,6 +430,8 @@ def _finish(result: RunResult, as_json: bool) -> None:
             out.print(notice, style="dim", markup=False, highlight=False)
         if result.ranking:
             out.print(ranking_table(result))
+        if result.refinement and result.refinement.trials:
+            out.print(edits_table(result))
         if result.cost.usd != 0:  # there is nothing to account for where nothing can cost
             out.print(receipt_table(result))
         out.print(f"Wrote {result.out_dir}", markup=False, highlight=False, soft_wrap=True)

@@ -36,6 +36,18 @@ def _parameters() -> Iterator[Parameter]:
 _SHARED = list(_parameters())
 
 
+def as_words(given: Given) -> list[str]:
+    """The words of a command line that gives these options; those at their defaults are left away."""
+    words = []
+    for parameter in _SHARED:
+        value, name = given[parameter.name], parameter.name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [f"--{name}" if value else f"--no-{name}"] * (value != parameter.default)
+        elif value != parameter.default:
+            words += [f"--{name}", str(value)]
+    return words
+
+
 def with_run_options(command: Callable[..., None]) -> Callable[..., None]:
     """``command(given, …)`` with its first parameter replaced by the options."""
     own = list(signature(command, eval_str=True).parameters.values())[1:]

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
     )
     hedged_share: float = Field(
         0.1, ge=0, le=1, description="Extra calls a stage may spend on stragglers, as a share of its items; 0: none."
+    )
+    node_wait_s: float = Field(
+        900.0, gt=0, description="How long a run waits while no node of its cluster takes work, seconds."
     )
     cache_ttl_s: int = Field(
         30 * 86_400, gt=0, description="How long the analysis of a video is kept for other runs, seconds."
@@ -99,6 +103,12 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "WARNING", description="Level of the logs on standard error."
     )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Lines of text, or of JSON with the run, stage and request they are about."
+    )
+    otlp_endpoint: str | None = Field(
+        None, min_length=1, description="A collector for OpenTelemetry spans (OTLP over HTTP); unset: none are made."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +131,16 @@ LOCAL_SLOTS = 2
 """Calls that the local model answers at once, and its limit in flight unless told otherwise."""
 OFFLINE = "offline"
 """The provider that is no server."""
+OWN = "own"
+"""The provider that a caller of the library brings along."""
 KEY_NAMES: Mapping[str, tuple[str, ...]] = {
     "kimi": ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
     "openai": ("OPENAI_API_KEY",),
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
 }
 """The names under which people already export their keys, first match wins."""
+SECRET_ENDINGS = ("_KEY", "_TOKEN", "_PASSWORD", "_SECRET", "_HEADERS")
+"""Of the names of variables whose value no log may have."""
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -166,6 +180,17 @@ def load_account(provider: str, environ: Mapping[str, str] | None = None) -> Acc
         project=env.get(prefix + "PROJECT") or None,
         location=env.get(prefix + "LOCATION") or None,
     )
+
+
+def known_secrets(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """What no log may say: keys, tokens and their digests, passwords."""
+    env = os.environ if environ is None else environ
+    keys = [env[name] for name in env if name.endswith(SECRET_ENDINGS)]
+    url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+    password = urlsplit(url).password or ""
+    digests = (entry.partition(":")[2] for entry in settings.api_tokens.get_secret_value().split(","))
+    found = (*keys, *digests, password, unquote(password))
+    return tuple(secret.strip() for secret in found if secret.strip())
 
 
 def ray_address() -> str | None:

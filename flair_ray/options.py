@@ -45,6 +45,10 @@ class RunOptions:
     rigor: Annotated[str, "careful: a third of the viewers is asked twice, and two scripts are there to test them."] = (
         Rigor.STANDARD
     )
+    refine: Annotated[
+        bool,
+        "Viewers who ranked the best scripts lowest propose edits, and the panel judges them.",
+    ] = False
     num_videos: Annotated[int, "Videos to analyze."] = 100
     num_scripts: Annotated[int, "Scripts to write."] = 20
     num_personas: Annotated[int, "Simulated viewers who vote."] = 42
@@ -64,3 +68,6 @@ class RunOptions:
     """Where to write; None: the run's folder under the data directory."""
     address: str | None = None
     """A Ray cluster to join; None: that of RAY_ADDRESS, else a local one that lives as long as the run."""
+    run_id: str | None = None
+    """An id of one's own, a-z, 0-9, _ and -. A run that has it already, from the same order, is gone on with or, where
+    it is complete, given again: nothing is paid twice. None: a new run under a random id."""

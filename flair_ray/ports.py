@@ -242,8 +242,8 @@ class MapStage(Protocol[S_contra, I_contra, O]):
         """The output from a schema-valid answer. Raises InvalidAnswer where a rule is broken, Flawed where the
         answer will do if asking again brings none that is better."""
 
-    def started(self, item: I_contra) -> EventDraft:
-        """Appended once, when the item's first call is about to be made."""
+    def started(self, item: I_contra) -> EventDraft | None:
+        """Appended once, when the item's first call is about to be made; None: that is not told."""
         ...
 
     def progress(self, item: I_contra, output: O) -> EventDraft:
@@ -276,6 +276,8 @@ class StageJob:
     """What the stage may spend; None: no cap."""
     hedges: int = 0
     """Calls that may be sent a second time because the first is late."""
+    trace: str = ""
+    """The way to the stage's span, where spans are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +370,7 @@ class RunStore(Protocol):
         ...
 
     async def begin_stage(self, lease: Lease, stage: StageName, total: int) -> None:
-        """Appends ``stage_started``; the second time changes nothing. Raises LeaseLost."""
+        """Appends ``stage_started``, or what tells it; the second time changes nothing. Raises LeaseLost."""
 
     async def grow_stage(self, lease: Lease, stage: StageName, total: int) -> None:
         """A stage under way has more items than it began with; the first time counts. Raises LeaseLost."""

@@ -26,6 +26,7 @@ from flair_ray.domain.money import dollars
 from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
 from flair_ray.domain.ranking import RankedScript, Ranking, rank, weights_of
+from flair_ray.domain.refining import Refinement, Trial
 from flair_ray.domain.runs import RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.domain.videos import Video
@@ -160,6 +161,8 @@ class RunResult:
     """What came after the counting had begun: kept, not counted."""
     stopped_by: Literal["budget"] | None = None
     """What ended a completed run before all of its work was done."""
+    refinement: Refinement | None = None
+    """Edits that viewers proposed and what the panel made of them; None where nobody was asked."""
     notices: tuple[str, ...] = ()
     """What a reader should know besides the disclosures that every result carries."""
 
@@ -173,10 +176,12 @@ class RunResult:
 
     @property
     def finished_at_ms(self) -> int | None:
+        """When it ended, milliseconds since the epoch."""
         return round(self.completed_at.timestamp() * 1000) if self.completed_at else None
 
     @property
     def partial(self) -> bool:
+        """Whether a completed run left work undone."""
         return self.stopped_by is not None
 
     @property
@@ -186,8 +191,8 @@ class RunResult:
 
     def receipt(self) -> tuple[ReceiptLine, ...]:
         """One line per stage that asks a model and has been reached."""
-        asking = (StageName.S1, StageName.S3, StageName.S4, StageName.S6)
-        return tuple(_receipt_line(n, c, self.spec) for n, c in self.stages.items() if n in asking and c.total)
+        reduces = (StageName.S2, StageName.S5)
+        return tuple(_receipt_line(n, c, self.spec) for n, c in self.stages.items() if n not in reduces and c.total)
 
     @property
     def disclosures(self) -> tuple[str, ...]:
@@ -235,6 +240,7 @@ class RunResult:
             "requested": {name: getattr(spec, name) for name in _REQUESTED},
             "results": [{**plain(final), "personalized_script": final.personalized_script} for final in self.results],
             "ranking": self._ranking_document(),
+            "refinement": self._refinement_document(),
             "calls": {"total": self.tally.calls, "by_stage": {n.value: _calls(c) for n, c in self.stages.items()}},
             "tokens": plain(usage),
             "cost": {**plain(self.cost), "max_usd": spec.money.max_usd, "estimated_usd": self.estimated_usd},
@@ -264,6 +270,18 @@ class RunResult:
             for row, said in zip(document["rows"], shown, strict=True)
         ]
         return {**document, "rows": rows}
+
+    def _refinement_document(self) -> dict[str, Any] | None:
+        found = self.refinement
+        if found is None:
+            return None
+        trials = [{**plain(trial), "summary": trial.summary} for trial in found.trials]
+        return {"trials": trials, "untried": list(found.untried), "method": found.method}
+
+    def trial(self, script_id: str) -> Trial | None:
+        """The edit that was tried on this script, and what the panel made of it."""
+        trials = self.refinement.trials if self.refinement else ()
+        return next((trial for trial in trials if trial.script_id == script_id), None)
 
     def table(self) -> list[TableRow]:
         """One row per ranked script, best first; empty when the run ended before its ranking."""
@@ -303,6 +321,9 @@ class RunResult:
             for row in self.table()
         )
         notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in (*self.disclosures, *self.spec.warnings))
+        trials = self.refinement.trials if self.refinement else ()
+        edits = "".join(f"<li>{escape(trial.script_id)}: {escape(trial.summary)}</li>" for trial in trials)
+        notes += f"<p>What would have changed viewers’ minds:</p><ul>{edits}</ul>" if edits else ""
         caption = f"<p><b>Run {escape(self.run_id)}</b>: {self.status.value}, {len(self.results)} scripts ready</p>"
         return f"<div>{caption}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -22,8 +22,8 @@ from flair_ray import __version__
 from flair_ray.actors.persona_pool import PersonaPool
 from flair_ray.actors.run_host import RunHost
 from flair_ray.actors.video_desk import VideoDesk
-from flair_ray.config import KEY_NAMES, OFFLINE, Account, Settings, load_account
-from flair_ray.domain.ids import digest
+from flair_ray.config import KEY_NAMES, OFFLINE, OWN, Account, Settings, load_account
+from flair_ray.domain.ids import digest, new_run_id
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.video_jobs import ANIMATIC, VEO, VIDEO_PROVIDERS
 from flair_ray.engine.archive import Archive
@@ -34,6 +34,7 @@ from flair_ray.engine.keeping import Keeper
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.past import AllRuns
+from flair_ray.engine.plan import Own
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.telling import Teller
 from flair_ray.errors import FlairError, InputError, MissingKey, StoreUnavailable
@@ -51,6 +52,7 @@ from flair_ray.stores.redis_store import RedisRunStore, connect, ping
 from flair_ray.stores.s3 import S3Files
 from flair_ray.stores.unkept import RedisUnkept
 from flair_ray.stores.video_jobs import RedisVideoJobs
+from flair_ray.telemetry import spans
 
 Progress = Callable[[float], None]
 LOCAL = "local"
@@ -64,6 +66,7 @@ DEFAULT_MODELS = {
     OFFLINE: "offline-heuristic",
 }
 """Every provider, with the model it uses when none is named. The first whose key is set is the default."""
+NOTHING_OWN = Own()
 VIDEO_PACKAGES = ("av", "PIL", "fontpkg_inter")
 VENDOR_LIMITS = {"kimi": Limits(50, 200, 2_000_000)}
 """What a vendor documents for an account that has just been topped up.
@@ -81,6 +84,7 @@ class Choice:
     account: Account
     why: str = ""
     """Why this one, in words."""
+    own: Own = NOTHING_OWN
 
 
 def choose_model(
@@ -104,6 +108,15 @@ def choose_model(
     if name == LOCAL:
         find_model(chosen.model)
     return Choice(chosen, account, why)
+
+
+def with_own(own: Own, choose: Callable[[], Choice], model: str | None = None) -> Choice:
+    """The provider that a caller brings along, under its class's name unless ``model`` is another; else the choice."""
+    own.all_stages()
+    if own.provider is None:
+        return replace(choose(), own=own)
+    name = model or type(own.provider).__name__
+    return Choice(ModelChoice(OWN, name), load_account(OWN), "it was brought along", own)
 
 
 def check_video(name: str) -> None:
@@ -224,16 +237,20 @@ class Studio:
 
 
 @asynccontextmanager
-async def open_studio(settings: Settings, choice: Choice, address: str | None = None) -> AsyncIterator[Studio]:
+async def open_studio(
+    settings: Settings, choice: Choice, address: str | None = None, voters: ModelChoice | None = None
+) -> AsyncIterator[Studio]:
     """Redis and Ray, started side by side: Ray takes seconds, everything else fits in them.
 
-    A local Ray ends with this context; a joined cluster is left as it is. Raises StoreUnavailable,
-    ClusterUnavailable, and InputError for a cluster of several nodes without a shared Redis.
+    A local Ray ends with this context; a joined cluster is left as it is. ``voters``: who votes, where that is another
+    model. Both are asked whether they would answer: a refused key is known now and not in the fourth stage. Raises
+    what they say, StoreUnavailable, ClusterUnavailable, and InputError for several nodes without a shared Redis.
     """
     from flair_ray.engine.ray_executor import RayExecutor, leave_ray
     from flair_ray.engine.ray_limiter import start_limiter
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
 
+    spans.set_up(settings.otlp_endpoint)
     if address is None:  # one machine: a second pool would be one more process to start
         settings = settings.model_copy(update={"persona_pools": 1})
     ray_starts = asyncio.create_task(asyncio.to_thread(_start_ray, address))
@@ -244,15 +261,16 @@ async def open_studio(settings: Settings, choice: Choice, address: str | None = 
                 raise InputError(
                     f"This cluster has {nodes} nodes, and they need a Redis they can all reach: set FLAIR_REDIS_URL."
                 )
-            if choice.model.provider != OFFLINE:
+            models = tuple(dict.fromkeys((choice.model, *([voters] if voters else []))))
+            if any(model.provider != OFFLINE for model in models):
                 start_limiter(opened.url, service_name(opened.url))
             panel = RayPanel(
                 PersonasIn(opened.url, settings.run_ttl_s, settings.persona_pools), service_name(opened.url)
             )
-            executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__)
-            await executor.warm(choice.model, everywhere=address is None)
+            executor = RayExecutor(_tool_kit(settings, opened.url, choice), __version__, settings.node_wait_s)
+            await executor.warm(models, everywhere=address is None)
             panel.start()  # needed in the fourth stage: it must not keep the first one waiting
-            rules = driver_settings(settings)
+            rules = driver_settings(settings, choice.own)
             yield Studio(opened.store, Driver(opened.store, executor, rules, SystemClock(), panel), opened.keeper)
     finally:
         # Whoever is told to stop while Ray starts waits for it: half a Ray cannot be shut down.
@@ -266,19 +284,21 @@ async def make_run_host(settings: Settings, redis_url: str) -> RunHost:
     from flair_ray.engine.ray_executor import RayExecutor, workers
     from flair_ray.engine.ray_personas import PersonasIn, RayPanel
     from flair_ray.engine.ray_videos import RayFilming
-    from flair_ray.workbench import payer, worker_tools
+    from flair_ray.workbench import payer, watch, worker_tools
 
+    watch(settings)
     redis = connect(redis_url)
     store = RedisRunStore(redis, settings.run_ttl_s)
     kit = ToolKit(digest(__version__, redis_url, repr(settings)), partial(worker_tools, settings, redis_url, {}))
     panel = RayPanel(PersonasIn(redis_url, settings.run_ttl_s, settings.persona_pools), service_name(redis_url))
-    driver = Driver(store, RayExecutor(kit, __version__), driver_settings(settings), SystemClock(), panel)
+    executor = RayExecutor(kit, __version__, settings.node_wait_s)
+    driver = Driver(store, executor, driver_settings(settings), SystemClock(), panel)
     jobs = RedisVideoJobs(redis, settings.run_ttl_s, settings.lease_ttl_s)
     videos = VideoDesk(jobs, RayFilming(partial(video_studio, settings, redis_url)))
     keeper = Keeper(store, RedisUnkept(redis), open_archive(settings))
     namespace = settings.cloudwatch_namespace
-    tell = Teller(RedisBacklog(redis, payer), CloudWatch(namespace), workers).tell if namespace else None
-    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos, tell=tell)
+    teller = Teller(store, RedisBacklog(redis, payer), workers, CloudWatch(namespace) if namespace else None)
+    return RunHost(store, driver, SystemClock(), keeper.keep_ended, videos=videos, tell=teller.tell)
 
 
 def make_video_provider(name: str, progress: Progress | None = None) -> VideoProvider:
@@ -359,14 +379,15 @@ def _tool_kit(settings: Settings, redis_url: str, choice: Choice) -> ToolKit:
     from flair_ray.workbench import worker_tools
 
     key = choice.account.api_key.get_secret_value() if choice.account.api_key else ""
-    build = partial(worker_tools, settings, redis_url, {choice.account.provider: choice.account})
-    return ToolKit(digest(__version__, redis_url, choice.account.provider, key, repr(settings)), build)
+    build = partial(worker_tools, settings, redis_url, {choice.account.provider: choice.account}, choice.own)
+    brought = new_run_id() if choice.own != NOTHING_OWN else ""  # never that of another caller
+    return ToolKit(digest(__version__, redis_url, choice.account.provider, key, repr(settings), brought), build)
 
 
-def driver_settings(settings: Settings) -> DriverSettings:
+def driver_settings(settings: Settings, own: Own = NOTHING_OWN) -> DriverSettings:
     """What the driver has to know."""
     return DriverSettings(
-        fingerprint_of=answers_version(),
+        fingerprint_of=own.version or answers_version(),
         lease_ttl_s=settings.lease_ttl_s,
         stage_failure_share=settings.stage_failure_share,
         quorum=settings.quorum,

@@ -6,15 +6,16 @@ travelled there pickled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
-from flair_ray.config import OFFLINE, Account, Settings, load_account
+from flair_ray.config import OFFLINE, OWN, Account, Settings, known_secrets, load_account
 from flair_ray.domain.ids import digest
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.tenants import sharer
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.naming import service_name
+from flair_ray.engine.plan import Own
 from flair_ray.engine.ray_executor import on_ray
 from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange, own_exchange
 from flair_ray.engine.ray_personas import PersonasIn, open_panel
@@ -29,16 +30,26 @@ from flair_ray.stores.ears import Ears
 from flair_ray.stores.flights import RedisFlights
 from flair_ray.stores.permits import PERMIT_LEASE_S
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
+from flair_ray.telemetry import logs, spans
 
 OFFLINE_IN_FLIGHT = 29
 """No server has to be spared; more at once would only hold more prompts in memory."""
 
 Accounts = Mapping[str, Account]
+NOTHING_OWN = Own()
 
 
-async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts) -> Tools:
+async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts, own: Own = NOTHING_OWN) -> Tools:
     """What one worker process needs. ``accounts`` that are not given are those of its environment."""
-    return _Workbench(settings, redis_url, accounts).tools()
+    keys = [account.api_key.get_secret_value() for account in accounts.values() if account.api_key]
+    watch(settings, keys)
+    return _Workbench(settings, redis_url, accounts).tools(own)
+
+
+def watch(settings: Settings, secrets: Sequence[str] = ()) -> None:
+    """Logs and spans of this process, as the settings say. Raises InputError for spans without their extra."""
+    logs.set_up(settings.log_level, settings.log_format, (*known_secrets(settings), *secrets))
+    spans.set_up(settings.otlp_endpoint)
 
 
 class _Workbench:
@@ -50,10 +61,18 @@ class _Workbench:
         self._store = RedisRunStore(self._redis, settings.run_ttl_s, settings.cache_ttl_s)
         self._desks: dict[object, PermitDesk] = {}
 
-    def tools(self) -> Tools:
+    def tools(self, own: Own) -> Tools:
         settings = self._settings
+
+        @cache
+        def provider_for(model: ModelChoice) -> Provider:
+            if own.provider and model.provider == OWN:
+                return own.provider
+            return make_provider(model, self._account(model))
+
         return Tools(
-            provider_for=cache(lambda model: make_provider(model, self._account(model))),
+            provider_for=provider_for,
+            stages=own.all_stages(),
             store=self._store,
             patience=Patience(settings.call_timeout_s, settings.item_deadline_s, settings.max_attempts),
             clock=SystemClock(),
@@ -100,7 +119,7 @@ class _Workbench:
 def account_id(model: ModelChoice, account: Account) -> str:
     """Who is billed and limited: one key at one server, whatever model it asks. The key does not show in it."""
     key = account.api_key.get_secret_value() if account.api_key else ""
-    return digest(model.provider, model.base_url or "", key, length=32)
+    return f"{model.provider}-{digest(model.provider, model.base_url or '', key, length=32)}"
 
 
 def payer(model: ModelChoice) -> str | None:

@@ -23,7 +23,17 @@ from flair_ray.outputs import result_schema
 from flair_ray.result import Cost
 
 StageStatus = Literal["pending", "running", "completed"]
-RESULT_FIELDS = ("run_id", "results", "creator_profile", "completed_at", "warnings", "notices", "cost", "partial")
+RESULT_FIELDS = (
+    "run_id",
+    "results",
+    "creator_profile",
+    "completed_at",
+    "warnings",
+    "notices",
+    "cost",
+    "partial",
+    "refinement",
+)
 RANKING_FIELDS = ("run_id", "status", "warnings", "notices")
 
 
@@ -101,6 +111,7 @@ class Configuration(Answer):
     voter_model: str
     video_model: str | None
     rigor: Rigor
+    refine: bool
     max_usd: float | None
 
 
@@ -174,6 +185,15 @@ class StageCost(Answer):
     high: PricedUsage
 
 
+class RefineCost(Answer):
+    """Of the edits that viewers propose and the panel judges."""
+
+    calls: int
+    usd: Bounds
+    included: bool
+    """In the figures of the whole run: it was asked for. If not, what it would add."""
+
+
 class CostEstimate(Answer):
     provider: str
     model: str
@@ -182,6 +202,7 @@ class CostEstimate(Answer):
     calls: int
     usd: Bounds
     """Null where no price is known."""
+    refine: RefineCost
     price: Price | None
     duration_s: float
 
@@ -200,6 +221,8 @@ class Prompts(Answer):
     s4: str
     s4_feedback: str
     s6: str
+    refine_edit: str
+    refine_compare: str
 
 
 class Fine(Answer):

@@ -22,14 +22,15 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from ray.serve.context import _get_global_client
+from ray.serve.schema import LoggingConfig
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from flair_ray.config import Settings, load_settings
+from flair_ray.config import Settings, known_secrets, load_settings
 from flair_ray.errors import ClusterUnavailable, InputError
+from flair_ray.telemetry import logs
 from flair_ray.wiring import start_hosts
 from serve_app.http import build_asgi
-from serve_app.request_ids import log_with_ids
 from serve_app.studio import Studio, open_front
 from serve_app.tenants import check_reach
 
@@ -102,7 +103,7 @@ def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) 
     """The application; the ASGI app itself is built on each replica."""
 
     def asgi() -> ASGIApp:  # Serve takes a function without parameters for a builder, and anything else for the app
-        log_with_ids(settings.log_level)
+        logs.set_up(settings.log_level, settings.log_format, known_secrets(settings), numbered=True)
         return build_asgi(partial(_open, settings, redis_url), settings.cors_origins.split(), on_serve=True)
 
     ingress = serve.ingress(asgi)(Api)
@@ -119,6 +120,7 @@ def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) 
         health_check_timeout_s=2 * CHECK_S,
         graceful_shutdown_timeout_s=DRAIN_S,
         ray_actor_options={"num_cpus": 0},
+        **({"logging_config": LoggingConfig(encoding="JSON")} if settings.log_format == "json" else {}),
     )
     return deployment.bind()
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId
 from flair_ray.stores import keys
 from flair_ray.stores.redis_store import translated
+from flair_ray.telemetry import metrics, record
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Feed:
         self._news = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._waking: set[asyncio.Task[None]] = set()
+        self._viewers = 0
 
     @contextmanager
     def watching(self, run_id: RunId, after: str) -> Iterator[tuple[Viewer, str]]:
@@ -84,9 +87,11 @@ class Feed:
             watched = self._runs[run_id] = _Watched(after)
             self._wake()
         watched.viewers.add(viewer)
+        self._count(+1)
         try:
             yield viewer, watched.last_id
         finally:
+            self._count(-1)
             watched.viewers.discard(viewer)
             if not watched.viewers and self._runs.get(run_id) is watched:
                 del self._runs[run_id]
@@ -104,6 +109,10 @@ class Feed:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._redis.aclose()
         await self._redis.connection_pool.aclose()
+
+    def _count(self, more: int) -> None:
+        self._viewers += more
+        record.set_to(metrics.VIEWERS, self._viewers)
 
     def _wake(self) -> None:
         self._news.set()
@@ -128,6 +137,7 @@ class Feed:
             if not self._runs:
                 self._news.clear()
                 await self._news.wait()
+            self._count(0)  # said again: a gauge does not last
             asked = {keys.events(run_id): watched for run_id, watched in self._runs.items()}
             streams: dict[Any, Any] = {self._waker: self._waker_id}
             streams |= {key: watched.last_id for key, watched in asked.items()}
@@ -145,8 +155,10 @@ class Feed:
             if key == self._waker:
                 self._waker_id = entries[-1][0]
                 continue
+            now_ms = time.time() * 1000
             for entry in entries:
                 _deliver(asked[key], _event(*entry))
+                record.observe(metrics.EVENTS_LAG_S, max(0.0, now_ms - id_parts(entry[0])[0]) / 1000)
 
 
 def _deliver(watched: _Watched, event: Event) -> None:

@@ -79,6 +79,8 @@ class StartBody(BaseModel):
     """Who votes: PROVIDER, PROVIDER:MODEL, or another MODEL of the provider that writes."""
     rigor: Rigor = Rigor.STANDARD
     """`careful` asks a third of the viewers twice, and puts two scripts on the sheet that test them."""
+    refine: Annotated[bool, Strict()] = False
+    """Viewers who ranked the best scripts lowest propose edits; the panel judges each against the script as it was."""
 
     @field_validator(*COUNTS)
     @classmethod

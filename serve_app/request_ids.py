@@ -13,9 +13,9 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flair_ray.telemetry.logs import OURS
+
 HEADER = "X-Request-ID"
-OURS = ("flair_ray", "serve_app")
-"""Loggers. Serve gives its own records a ``request_id``, and Python refuses a record that has one already."""
 _FORM = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -52,7 +52,10 @@ class RequestIds:
 
 
 def number_log_records() -> None:
-    """From now on every record of our loggers has a ``request_id``. Doing it again changes nothing."""
+    """From now on every record of our loggers has a ``request_id``. Doing it again changes nothing.
+
+    Of ours only: Serve gives its own records one, and Python refuses a record that has one already.
+    """
     make = logging.getLogRecordFactory()
     if make.__name__ == "_numbered":
         return
@@ -64,13 +67,3 @@ def number_log_records() -> None:
         return record
 
     logging.setLogRecordFactory(_numbered)
-
-
-def log_with_ids(level: str) -> None:
-    """Our log records on standard error, where nobody has set up anything else."""
-    handler = logging.StreamHandler()
-    form = "%(levelname)s %(name)s [%(request_id)s]: %(message)s"
-    handler.setFormatter(logging.Formatter(form, defaults={"request_id": "-"}))
-    logging.basicConfig(handlers=[handler])
-    for name in OURS:
-        logging.getLogger(name).setLevel(level)

@@ -81,7 +81,7 @@ async def results(request: Request) -> Response:
     if status != RunStatus.COMPLETED:
         raise RunConflict(f"Run {run_id} is {status}: it has no result yet.")
     document = await runs.document(run_id)
-    return JSONResponse({name: document[name] for name in RESULT_FIELDS})
+    return JSONResponse({name: document[name] for name in RESULT_FIELDS if name in document})  # kept ones may be older
 
 
 async def cancel(request: Request) -> Response:

@@ -93,6 +93,7 @@ class Studio:
             provider=body.reasoning_model,
             voter_model=body.voter_model,
             rigor=body.rigor,
+            refine=body.refine,
             num_videos=body.num_videos,
             num_scripts=body.num_scripts,
             num_personas=body.num_personas,

@@ -180,6 +180,7 @@ class Nodes(Construct):
             "FLAIR_DYNAMODB_TABLE": base.table.table_name,
             "FLAIR_KEEP_DAYS": str(base.size.keep_days),
             "FLAIR_CLOUDWATCH_NAMESPACE": self._name,
+            "FLAIR_LOG_FORMAT": "json",
             "FLAIR_LOG_LEVEL": "INFO",
             "FLAIR_IMAGE": self._image_tag,
             "RAY_AUTH_MODE": "token",
@@ -187,6 +188,7 @@ class Nodes(Construct):
             "RAY_BACKEND_LOG_LEVEL": "warning",
             "AUTOSCALER_UPDATE_INTERVAL_S": "60",  # there is none, but its monitor logs what it finds
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_LOG_ENCODING": "JSON",
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(DRAIN_S),
             "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(DRAIN_S),
             "RAY_gcs_rpc_server_reconnect_timeout_s": str(WAITS_FOR_HEAD_S),

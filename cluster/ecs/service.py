@@ -15,7 +15,7 @@ from sizes import WAITING_PER_WORKER
 
 MINUTE = Duration.minutes(1)
 BACKLOG, WORKERS = "BacklogPerWorker", "Workers"
-"""As flair_ray/stores/cloudwatch.py has them; a test compares."""
+"""As flair_ray/telemetry/metrics.py has them; a test compares."""
 LONGEST_SILENCE_S = 120
 """Of a stream: a heartbeat comes every 25 s."""
 

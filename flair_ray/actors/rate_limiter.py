@@ -23,6 +23,7 @@ from uuid import uuid4
 from flair_ray.errors import ClusterUnavailable, InfrastructureError, LimiterFull
 from flair_ray.flow.fair_queue import FairQueue, Taken
 from flair_ray.ports import Ask, Clock, Permits, Settlement, Turns
+from flair_ray.telemetry import metrics, record
 
 MOST_ASKS = 100_000
 BATCH = 64
@@ -48,14 +49,17 @@ class _Desk:
 
 
 class RateLimiter:
-    """Serves any number of desks on one account."""
+    """Serves any number of desks on one account, which the metrics know by ``name``."""
 
-    def __init__(self, permits: Permits, clock: Clock) -> None:
+    def __init__(self, permits: Permits, clock: Clock, name: str = "") -> None:
         self._permits = permits
         self._clock = clock
+        self._name = name
         self._queue = FairQueue()
         self._desks: dict[str, _Desk] = {}
         self._desk_of: dict[str, str] = {}
+        self._asked_s: dict[str, float] = {}
+        """Ask → when it was first heard of, the oldest first."""
         self._held: dict[str, float] = {}
         """Permit → when it was last heard of: what is in flight beyond these is held elsewhere."""
         self._settled: list[Settlement] = []
@@ -117,7 +121,7 @@ class RateLimiter:
             self._queue.withdraw(told.permit_id)
             self._held.pop(told.permit_id, None)
             desk.asked.discard(told.permit_id)
-            self._desk_of.pop(told.permit_id, None)
+            self._drop(told.permit_id)
             if told.permit_id in desk.granted:
                 desk.granted.remove(told.permit_id)
         for ask in asks:
@@ -125,6 +129,7 @@ class RateLimiter:
                 self._queue.add(ask)
                 desk.asked.add(ask.permit_id)
                 self._desk_of[ask.permit_id] = client
+                self._asked_s.setdefault(ask.permit_id, self._clock.now_s())
         self._held.update(dict.fromkeys(renewed, self._clock.now_s()))
         self._settled += settled
         self._renewed.update(renewed)
@@ -170,6 +175,7 @@ class RateLimiter:
                 self._tell(one.ask.permit_id)
         if round_ and not round_.done():
             round_.set_result(None)
+        self._report(got.in_flight)
         if not left:
             return 0.0
         elsewhere = got.in_flight > len(self._held)
@@ -180,25 +186,39 @@ class RateLimiter:
         desk = self._desks.get(self._desk_of.get(taken.ask.permit_id, ""))
         return desk is not None and taken.ask.permit_id in desk.asked
 
+    def _report(self, in_flight: int) -> None:
+        now_s = self._clock.now_s()
+        record.set_to(metrics.PERMITS_WANTED, len(self._queue), account=self._name)
+        record.set_to(metrics.PERMITS_HELD, in_flight, account=self._name)
+        record.set_to(metrics.PERMIT_AGE_S, now_s - next(iter(self._asked_s.values()), now_s), account=self._name)
+
     def _tell(self, permit_id: str) -> None:
-        desk = self._desks.get(self._desk_of.pop(permit_id, ""))
+        desk = self._desks.get(self._desk_of.get(permit_id, ""))
+        asked_s = self._drop(permit_id)
         if desk is None or permit_id not in desk.asked:  # withdrawn meanwhile: its settlement is in the next exchange
             return
+        record.observe(metrics.PERMIT_WAIT_S, self._clock.now_s() - asked_s, account=self._name)
         desk.asked.discard(permit_id)
         desk.granted.append(permit_id)
         desk.news.set()
         self._held[permit_id] = self._clock.now_s()
+
+    def _drop(self, permit_id: str) -> float:
+        """This ask is over. Returns since when it was known."""
+        self._desk_of.pop(permit_id, None)
+        return self._asked_s.pop(permit_id, self._clock.now_s())
 
     def _forget(self) -> None:
         now_s = self._clock.now_s()
         for client in [c for c, desk in self._desks.items() if desk.seen_s < now_s - SILENT_S]:
             for permit_id in self._desks.pop(client).asked:
                 self._queue.withdraw(permit_id)
-                self._desk_of.pop(permit_id, None)
+                self._drop(permit_id)
         if len(self._held) > 1000 or not self._desks:
             self._held = {p: s for p, s in self._held.items() if s >= now_s - HELD_S}
         if not self._desks:
             self._desk_of.clear()
+            self._asked_s.clear()
 
 
 def _fail(round_: asyncio.Future[None] | None, err: Exception) -> None:

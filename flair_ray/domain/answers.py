@@ -25,6 +25,7 @@ from flair_ray.domain.ballots import BALLOT_LENGTH
 from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Trigger
 from flair_ray.domain.scripts import MAX_SECONDS, MIN_SECONDS
 
+C = TypeVar("C", "ChoiceForm", "VerdictForm")
 E = TypeVar("E")
 
 
@@ -83,6 +84,22 @@ class BallotForm(Answer):
     top: list[str]
 
 
+class EditDraft(Answer):
+    """A refinement: what one viewer would change in a script; the stage looks the passage up in it."""
+
+    reason: Line = Field(description="What kept you from choosing it, one line in the viewer's own words.")
+    passage: Line = Field(description="What is to change, copied word for word from the script.")
+    instead: Line = Field(description="What should stand in its place, of about the same length.")
+
+
+class ChoiceForm(Answer):
+    """A refinement: which edit of each script one viewer would rather watch; ``comparison_form`` has the fields."""
+
+
+class VerdictForm(Answer):
+    """The same for each script without and with its edit."""
+
+
 class ShotDraft(Answer):
     """One line of S6's shot list."""
 
@@ -129,3 +146,16 @@ def ballot_form(labels: tuple[str, ...]) -> type[BallotForm]:
 def _listed(value: object) -> object:
     """ "BD > FG" → ["BD", "FG"]; a model that was not held to the schema may send the list itself."""
     return [label.strip() for label in value.split(BETTER_THAN)] if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=64)
+def comparison_form(base: type[C], groups: tuple[tuple[str, ...], ...]) -> type[C]:
+    """The form for a sheet of groups with these labels: one label of each, a field for every group."""
+    fields: dict[str, Any] = {
+        f"group_{n}": (
+            Literal[labels],
+            Field(description=f"Group {n}: the label of the version you would rather watch."),
+        )
+        for n, labels in enumerate(groups, start=1)
+    }
+    return create_model(base.__name__, __base__=base, **fields)

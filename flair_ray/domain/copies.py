@@ -42,6 +42,11 @@ def near_copies(scripts: Mapping[ItemId, str], transcripts: Iterable[tuple[Video
     return found
 
 
+def said_in_videos(scripts: Mapping[ItemId, str], transcripts: Iterable[tuple[VideoId, str]]) -> dict[ItemId, str]:
+    """The scripts that say too much of what a video says, each with the reason."""
+    return _from_videos({name: _runs(text) for name, text in scripts.items()}, transcripts)
+
+
 def _from_videos(
     runs: Mapping[ItemId, frozenset[str]], transcripts: Iterable[tuple[VideoId, str]]
 ) -> dict[ItemId, str]:

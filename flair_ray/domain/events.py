@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from flair_ray.domain.ids import REFINING, StageName
+
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 
@@ -41,6 +43,17 @@ class EventName(StrEnum):
     reaction"""
     S5_COMPLETE = "s5_complete"
     """top_ids, top_n"""
+    REFINE_STARTED = "refine_started"
+    """step, total_items. Where it was asked for: three steps between S5 and S6, REFINE_PROPOSE, REFINE_CHOOSE and
+    REFINE_JUDGE, that are told by these five events only"""
+    REFINE_PROGRESS = "refine_progress"
+    """step, persona_id, persona_name, completed, total; of an edit also script_id, reason"""
+    REFINE_SKIPPED = "refine_skipped"
+    """step, persona_id, reason, completed, total; of an edit also script_id"""
+    REFINE_COMPLETED = "refine_completed"
+    """step, used, skipped, late"""
+    REFINE_RESULT = "refine_result"
+    """trials (script_id, verdict, share, low, high, voters), untried (script ids)"""
     S6_TASK_STARTED = "s6_task_started"
     """script_id, rank"""
     S6_PROGRESS = "s6_progress"
@@ -58,6 +71,16 @@ class EventName(StrEnum):
 
 
 TERMINAL = frozenset({EventName.PIPELINE_COMPLETE, EventName.PIPELINE_ERROR, EventName.PIPELINE_CANCELLED})
+
+
+def begins(stage: StageName) -> tuple[EventName, str]:
+    """The event of a step's beginning, and the field that names the step."""
+    return (EventName.REFINE_STARTED, "step") if stage in REFINING else (EventName.STAGE_STARTED, "stage")
+
+
+def ends(stage: StageName) -> tuple[EventName, str]:
+    """The same of its end."""
+    return (EventName.REFINE_COMPLETED, "step") if stage in REFINING else (EventName.STAGE_COMPLETED, "stage")
 
 
 @dataclass(frozen=True, slots=True)

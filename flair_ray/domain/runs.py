@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flair_ray.domain.calls import CallTally
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import SIX, RunId, StageName
 from flair_ray.domain.money import Money
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.videos import Video
+
+VOTING = (StageName.S4, StageName.R2, StageName.R3)
+"""Where viewers judge. Edits are proposed by who writes: nobody judges an edit of its own where the two differ."""
 
 
 class RunStatus(StrEnum):
@@ -91,19 +94,26 @@ class RunSpec:
     """Who votes, where that is another model than writes."""
     voter_limits: Limits = field(default_factory=Limits)
     rigor: Rigor = Rigor.STANDARD
+    refine: bool = False
+    """Whether viewers whom the best scripts left cold propose edits, and the panel judges them."""
     warnings: tuple[str, ...] = ()
     """What was clamped or dropped on the way in, in words."""
 
     video_model: str | None = None
     """By which provider its videos are made unless told otherwise."""
 
+    @property
+    def stages(self) -> tuple[StageName, ...]:
+        """Those that this run goes through, in order."""
+        return tuple(StageName) if self.refine else SIX
+
     def model_of(self, stage: StageName) -> ModelChoice:
         """Who answers in this stage."""
-        return self.voter_model if stage is StageName.S4 and self.voter_model else self.model
+        return self.voter_model if stage in VOTING and self.voter_model else self.model
 
     def limits_of(self, stage: StageName) -> Limits:
         """What the account of that model stands, as far as declared."""
-        return self.voter_limits if stage is StageName.S4 and self.voter_model else self.limits
+        return self.voter_limits if stage in VOTING and self.voter_model else self.limits
 
     @property
     def max_in_flight(self) -> int | None:

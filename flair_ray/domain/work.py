@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from flair_ray.domain.ids import ItemId
+from flair_ray.domain.labels import first_of
 from flair_ray.domain.patterns import PatternLibrary
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.scripts import CandidateScript
@@ -57,6 +58,50 @@ class Voter:
 
 
 @dataclass(frozen=True, slots=True)
+class EditBrief:
+    """Shared by all who are asked for an edit: whose script it is."""
+
+    profile: CreatorProfile
+    length: int
+    """How many scripts a ballot names."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One viewer who is asked for an edit of one script."""
+
+    persona: Persona
+    script: CandidateScript
+    place: int | None
+    """Where this viewer's ballot has it; None: it does not name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonSheet:
+    """Shared by all who compare versions of scripts: the groups, and the neutral labels of the places on the sheet."""
+
+    groups: tuple[tuple[CandidateScript, ...], ...]
+    """Per script its versions."""
+    labels: tuple[tuple[str, ...], ...]
+    """Per group one for each place. They stay where they are: no version keeps a label in all orders."""
+    seed: int
+
+    def shown(self, order: int) -> tuple[tuple[int, ...], ...]:
+        """Per group its versions in the order of their places."""
+        sizes = enumerate(map(len, self.groups))
+        return tuple(tuple((first_of(at, order, size) + n) % size for n in range(size)) for at, size in sizes)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparer:
+    """Who compares, and in which of the sheet's orders."""
+
+    persona: Persona
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceBrief:
     """Shared by all items of S6."""
 
@@ -69,8 +114,15 @@ class Placed:
     """One item of S6: a script and where the vote put it."""
 
     script: CandidateScript
+    """With the edit that won it viewers, where there is one."""
     rank: int
     score: float
+    voted: CandidateScript | None = None
+    """As it was voted for, where that is another."""
+
+    @property
+    def original(self) -> CandidateScript:
+        return self.voted or self.script
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -47,11 +48,15 @@ from flair_ray.flow.backoff import full_jitter
 from flair_ray.flow.hedging import Hedger
 from flair_ray.flow.shielding import to_the_end
 from flair_ray.ports import Budget, Clock, Limiter, MapStage, Permit, Provider
+from flair_ray.telemetry.spans import Span, span
 
 REASON_LENGTH = 300
 """Characters of a reason that are kept: reasons reach the event log and every viewer."""
 ROOM_POLL_S = 0.25
 """How often a call that found no room in the budget looks again: calls in flight give back what they did not use."""
+
+OpenSpan = Callable[[], AbstractContextManager[Span]]
+_open_span = partial(span, "call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,7 @@ class Asker:
         clock: Clock,
         budget: Budget | None = None,
         hedger: Hedger | None = None,
+        open_span: OpenSpan = _open_span,
     ) -> None:
         self._provider = provider
         self._limiter = limiter
@@ -116,6 +122,7 @@ class Asker:
         self._clock = clock
         self._budget = budget
         self._hedger = hedger
+        self._open_span = open_span
         self._rng = random.Random()  # noqa: S311  # jitter, not a secret
 
     async def ask(
@@ -220,8 +227,13 @@ class Asker:
         usage: Usage | None = None
         answered = False
         try:
-            async with asyncio.timeout(timeout_s):  # whatever a server trickles, and however an adapter counts
-                completion = await self._provider.complete(request, timeout_s)
+            with self._open_span() as told:
+                async with asyncio.timeout(timeout_s):  # whatever a server trickles, and however an adapter counts
+                    completion = await self._provider.complete(request, timeout_s)
+                told.note(
+                    gen_ai__usage__input_tokens=completion.usage.input_tokens,
+                    gen_ai__usage__output_tokens=completion.usage.output_tokens,
+                )
             usage, answered = completion.usage, True
             permit.used(usage.input_tokens + usage.output_tokens)
             return completion

@@ -25,13 +25,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flair_ray.domain.events import EventDraft, EventName, Json
-from flair_ray.domain.ids import ItemId, RunId
+from flair_ray.domain.events import EventDraft, EventName, Json, ends
+from flair_ray.domain.ids import SIX, ItemId, RunId
 from flair_ray.domain.personas import Seat, persona_key
 from flair_ray.domain.runs import RunSnapshot, RunStatus
 from flair_ray.domain.work import Done, Skipped, Voter, Work
 from flair_ray.engine.loading import Outcomes, best_of, keep_outputs, load_state, outputs_of
-from flair_ray.engine.plan import PLAN, MapStep, Redraw, Step
+from flair_ray.engine.metering import LOOK_S, Meter
+from flair_ray.engine.plan import MapStep, Redraw, Step, plan_of
 from flair_ray.engine.round import Round, needed
 from flair_ray.engine.state import RunState
 from flair_ray.errors import (
@@ -46,6 +47,7 @@ from flair_ray.errors import (
     StoreUnavailable,
 )
 from flair_ray.ports import Clock, Executor, Lease, Lost, Panel, RunStore, StageJob
+from flair_ray.telemetry import logs, metrics, record, spans
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +72,7 @@ class DriverSettings:
 
 
 class Driver:
-    """Drives runs, one ``drive`` call each; holds no state between calls."""
+    """Drives runs, one ``drive`` call each; holds no state of any between calls."""
 
     def __init__(
         self, store: RunStore, executor: Executor, settings: DriverSettings, clock: Clock, panel: Panel
@@ -80,6 +82,7 @@ class Driver:
         self._settings = settings
         self._clock = clock
         self._panel = panel
+        self._driving = 0
 
     async def drive(self, run_id: RunId, *, patient: bool = True, fail_outdated: bool = False) -> RunStatus:
         """Take the run to its end and return how it ended; a run that has completed is left as it is.
@@ -92,9 +95,29 @@ class Driver:
         """
         if (await self._store.snapshot(run_id)).status is RunStatus.COMPLETED:
             return RunStatus.COMPLETED
+        with logs.about(run_id=run_id):
+            return await self._drive(run_id, patient=patient, fail_outdated=fail_outdated)
+
+    async def _drive(self, run_id: RunId, *, patient: bool, fail_outdated: bool) -> RunStatus:
         lease = await self._take(run_id, self._settings.lease_ttl_s + POLL_S if patient else 0.0)
-        work = asyncio.create_task(self._attempt(lease, fail_outdated=fail_outdated))
-        watch = asyncio.create_task(self._watch(lease))
+        meter = Meter()
+        self._driving += 1
+        try:
+            with spans.span("run", flair__run_id=run_id) as span:
+                status = await self._to_its_end(lease, meter, fail_outdated=fail_outdated)
+                span.note(flair__status=status.value)
+            with contextlib.suppress(FlairError):  # a figure that is missing is no reason to fail
+                meter.end(await self._store.snapshot(run_id))
+            return status
+        finally:
+            self._driving -= 1
+            record.set_to(metrics.RUNS_ACTIVE, self._driving)
+            with contextlib.suppress(InfrastructureError):
+                await self._store.release(lease)
+
+    async def _to_its_end(self, lease: Lease, meter: Meter, *, fail_outdated: bool) -> RunStatus:
+        work = asyncio.create_task(self._attempt(lease, meter, fail_outdated=fail_outdated))
+        watch = asyncio.create_task(self._watch(lease, meter))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
@@ -105,8 +128,6 @@ class Driver:
         finally:
             await _stop(work)
             await _stop(watch)
-            with contextlib.suppress(InfrastructureError):
-                await self._store.release(lease)
 
     async def _take(self, run_id: RunId, wait_s: float) -> Lease:
         """The run's lease. A driver that died left its own behind: one time to live is enough to wait for."""
@@ -120,10 +141,15 @@ class Driver:
                     raise
             await self._clock.sleep(POLL_S)
 
-    async def _watch(self, lease: Lease) -> None:
-        """Keeps the lease alive; returns when somebody asked for a cancel."""
+    async def _watch(self, lease: Lease, meter: Meter) -> None:
+        """Keeps the lease alive and the figures up to date; returns when somebody asked for a cancel."""
         ttl_s = self._settings.lease_ttl_s
+        looked_s = self._clock.now_s()
         while not await self._store.renew(lease, ttl_s):
+            record.set_to(metrics.RUNS_ACTIVE, self._driving)
+            if self._clock.now_s() - looked_s >= LOOK_S:
+                looked_s = self._clock.now_s()
+                meter.look(await self._store.snapshot(lease.run_id))
             await self._clock.sleep(min(POLL_S, ttl_s / 3))
 
     async def _cancelled(self, lease: Lease) -> RunStatus:
@@ -132,16 +158,17 @@ class Driver:
         await self._store.finish(lease, RunStatus.CANCELLED, draft, exit_code=130)
         return RunStatus.CANCELLED
 
-    async def _attempt(self, lease: Lease, *, fail_outdated: bool) -> RunStatus:
+    async def _attempt(self, lease: Lease, meter: Meter, *, fail_outdated: bool) -> RunStatus:
         try:
             before = await self._store.snapshot(lease.run_id)
             if before.status is RunStatus.COMPLETED:
                 return before.status  # by the driver whose lease we waited out
+            meter.begin(before)
             state = await load_state(self._store, lease.run_id, self._settings.fingerprint_of)
             if before.status is not RunStatus.PENDING:
                 await self._store.reopen(lease, _recovered(before))
             async with AsyncExitStack() as late:
-                for step in PLAN:
+                for step in plan_of(state.spec):
                     if not state.has(step.name):
                         await self._do(step, state, lease, late, retry_skipped=before.status is RunStatus.FAILED)
                     if isinstance(step, MapStep) and step.votes and (votes := step.votes(state)):
@@ -173,12 +200,16 @@ class Driver:
         self, step: Step, state: RunState, lease: Lease, late: AsyncExitStack, *, retry_skipped: bool
     ) -> None:
         """One step. What a map leaves running for its stragglers goes to ``late``, and ends with the run."""
-        if isinstance(step, MapStep):
-            await self._map(step, state, lease, late, retry_skipped=retry_skipped)
-            return
-        await self._store.begin_stage(lease, step.name, 1)
-        state.outputs[step.name] = (await asyncio.to_thread(step.compute, state),)
-        await self._complete(step, state, lease, [])
+        with (
+            logs.about(stage=step.name.value),
+            spans.span(step.name.value, flair__run_id=lease.run_id, flair__stage=step.name.value),
+        ):
+            if isinstance(step, MapStep):
+                await self._map(step, state, lease, late, retry_skipped=retry_skipped)
+                return
+            await self._store.begin_stage(lease, step.name, 1)
+            state.outputs[step.name] = (await asyncio.to_thread(step.compute, state),)
+            await self._complete(step, state, lease, [])
 
     async def _map(
         self, step: MapStep, state: RunState, lease: Lease, late: AsyncExitStack, *, retry_skipped: bool
@@ -199,6 +230,7 @@ class Driver:
             share=spec.cache,
             purse=spec.money.purse(step.name),
             hedges=int(self._settings.hedged_share * len(work.items)),
+            trace=spans.here(),
         )
         need = needed(len(work.items), self._settings.quorum if step.quorum else 1.0)
         outcomes = await self._fill(job, need, late, retry_skipped=retry_skipped)
@@ -281,7 +313,7 @@ class Driver:
         """Raises StageFailed where too many items failed; what was replaced is no failure."""
         skipped = [o for o in outcomes.values() if isinstance(o, Skipped) and _failed(o)]
         lacking = min(len(skipped), asked - sum(isinstance(o, Done) for o in outcomes.values()))
-        if step.stand_in or lacking <= 0:
+        if step.stand_in or step.extra or lacking <= 0:
             return
         if len(skipped) == len(outcomes) or lacking > self._settings.stage_failure_share * len(outcomes):
             reason, _ = Counter(o.reason for o in skipped).most_common(1)[0]
@@ -294,12 +326,14 @@ class Driver:
 
     async def _complete(self, step: Step, state: RunState, lease: Lease, used: Sequence[ItemId]) -> tuple[ItemId, ...]:
         told = step.tells(state)
+        skipped = state.skipped.get(step.name, {})
+        name, key = ends(step.name)
         done = EventDraft(
-            EventName.STAGE_COMPLETED,
+            name,
             {
-                "stage": step.name.value,
-                "used": len(used),
-                "skipped": len(state.skipped.get(step.name, {})),
+                key: step.name.value,
+                "used": sum(item_id not in skipped for item_id in used),
+                "skipped": len(skipped),
                 "late": state.missing.get(step.name, 0),
             },
         )
@@ -307,8 +341,9 @@ class Driver:
 
 
 def _recovered(before: RunSnapshot) -> EventDraft:
-    kept: dict[str, Json] = {s.value: c.completed for s, c in before.stages.items() if c.total}
-    left: dict[str, Json] = {s.value: c.total - c.completed for s, c in before.stages.items() if c.total}
+    known = {s: c for s, c in before.stages.items() if c.total and s in SIX}
+    kept: dict[str, Json] = {s.value: c.completed for s, c in known.items()}
+    left: dict[str, Json] = {s.value: c.total - c.completed for s, c in known.items()}
     return EventDraft(EventName.PIPELINE_RECOVERED, {"run_id": before.run_id, "kept": kept, "left": left})
 
 

@@ -9,8 +9,8 @@ rendered from stand-ins of typical length, at most SAMPLE of them a stage. Token
 
 A cap is shared out once, when the run is submitted. S6's expected cost is held back first and in full. Then comes
 slack: what a reservation is larger than the call that it is for, once, as only one stage at a time is at its last
-calls. The rest goes to S1, S3 and S4 in proportion to what they are expected to cost. Allowances are cumulative: a
-stage may use what earlier ones left, and never what is held back for S6.
+calls. The rest goes to S1, S3, S4 and a refinement's steps in proportion to what they are expected to cost. Allowances
+are cumulative: a stage may use what earlier ones left, and never what is held back for S6.
 """
 
 from __future__ import annotations
@@ -22,21 +22,31 @@ from dataclasses import dataclass, field
 from itertools import accumulate, cycle, islice, product
 from typing import Any
 
+from flair_ray.domain.ballots import BALLOT_LENGTH
 from flair_ray.domain.calls import Usage
 from flair_ray.domain.codec import plain
-from flair_ray.domain.ids import ItemId, ScriptId, StageName
+from flair_ray.domain.ids import REFINING, ItemId, ScriptId, StageName
 from flair_ray.domain.money import INPUT_MARGIN, MICROS, Price
 from flair_ray.domain.patterns import EmotionalArc, HookType, Pacing, Pattern, Trigger
+from flair_ray.domain.refining import PROPOSERS, REFINED
 from flair_ray.domain.runs import Limits, RunInputs, RunSpec
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.domain.tokens import estimated_tokens, request_tokens
 from flair_ray.domain.videos import Video
-from flair_ray.domain.work import Placed, VoiceBrief, Work
+from flair_ray.domain.work import EditBrief, Placed, Request, VoiceBrief, Work
 from flair_ray.engine.plan import MAP_STAGES
 from flair_ray.providers.prices import thinking_tokens
-from flair_ray.stages import s1_analyze, s2_aggregate, s3_generate, s4_vote
+from flair_ray.stages import refine_compare, s1_analyze, s2_aggregate, s3_generate, s4_vote
 
-ANSWER_TOKENS = {StageName.S1: 340, StageName.S3: 400, StageName.S4: 80, StageName.S6: 800}
+ANSWER_TOKENS = {
+    StageName.S1: 340,
+    StageName.S3: 400,
+    StageName.S4: 80,
+    StageName.R1: 100,
+    StageName.R2: 60,
+    StageName.R3: 60,
+    StageName.S6: 800,
+}
 """Of a typical answer, as JSON."""
 THINKING_SHARE = 1 / 8
 """Of the room for reasoning that a call uses at low effort."""
@@ -68,17 +78,23 @@ class Estimate:
     """What a run is expected to take. S1 answers that a cache holds already are not known here and not deducted."""
 
     stages: Mapping[StageName, StageEstimate]
+    """Those that the run goes through."""
     price: Price | None
     duration_s: float
     stage_prices: Mapping[StageName, Price | None] = field(default_factory=dict)
     """Of stages that another model answers."""
+    refining: Mapping[StageName, StageEstimate] = field(default_factory=dict)
+    """What a refinement takes or, where it was not asked for, would take."""
 
     def price_of(self, stage: StageName) -> Price | None:
         return self.stage_prices.get(stage, self.price)
 
     def usd(self, bound: str = "expected") -> float | None:
         """Dollars of the whole run at ``low``, ``expected`` or ``high``; None where a price is unknown."""
-        costs = [p.usd(getattr(s, bound)) if (p := self.price_of(n)) else None for n, s in self.stages.items()]
+        return self._usd(self.stages, bound)
+
+    def _usd(self, stages: Mapping[StageName, StageEstimate], bound: str) -> float | None:
+        costs = [p.usd(getattr(s, bound)) if (p := self.price_of(n)) else None for n, s in stages.items()]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
 
@@ -92,6 +108,11 @@ class Estimate:
             },
             "calls": sum(s.calls for s in self.stages.values()),
             "usd": {bound: self.usd(bound) for bound in bounds},
+            "refine": {
+                "calls": sum(s.calls for s in self.refining.values()),
+                "usd": {bound: self._usd(self.refining, bound) for bound in bounds},
+                "included": self.refining.keys() <= self.stages.keys(),
+            },
             "price": plain(self.price) if self.price else None,
             "duration_s": self.duration_s,
         }
@@ -105,12 +126,15 @@ def _bound(usage: Usage, price: Price | None) -> dict[str, Any]:
     return {**plain(usage), "usd": price.usd(usage) if price else None}
 
 
-def estimate(spec: RunSpec, inputs: RunInputs) -> Estimate:
-    """What the run of this spec is expected to take."""
+def estimate(spec: RunSpec, inputs: RunInputs, *, more: bool = True) -> Estimate:
+    """What the run of this spec is expected to take; ``more``: also what a refinement would that was not asked for."""
     works = zip(ANSWER_TOKENS, _works(spec, inputs), strict=True)
-    stages = {name: _stage(name, work, thinking_tokens(spec.model_of(name))) for name, work in works}
+    wanted = ((name, work) for name, work in works if work.items and (more or name in spec.stages))
+    every = {name: _stage(name, work, thinking_tokens(spec.model_of(name))) for name, work in wanted}
+    stages = {name: found for name, found in every.items() if name in spec.stages}
     lasts = sum(_duration_s(s, spec.limits_of(n), spec.model_of(n).provider == "offline") for n, s in stages.items())
-    return Estimate(stages, spec.money.price, round(lasts, 1), spec.money.stage_prices)
+    refining = {name: every[name] for name in REFINING if name in every}
+    return Estimate(stages, spec.money.price, round(lasts, 1), spec.money.stage_prices, refining)
 
 
 def allowances(estimated: Estimate, max_usd: float) -> dict[StageName, int]:
@@ -136,6 +160,13 @@ def _works(spec: RunSpec, inputs: RunInputs) -> Iterator[Work[Any, Any]]:
     yield s3_generate.work(library, spec.profile, spec.num_scripts, spec.seed, spec.feedback.s3)
     scripts = [_script(n) for n in range(spec.num_scripts)]
     yield s4_vote.work(scripts, inputs.personas, spec.seed, spec.feedback.s4, spec.rigor)
+    best = scripts[: min(spec.top_n, REFINED)]
+    viewers = list(islice(cycle(inputs.personas), min(PROPOSERS, len(inputs.personas)) * len(best)))
+    edits = [(ItemId(str(n)), Request(p, best[n % len(best)], None)) for n, p in enumerate(viewers)]
+    yield Work(EditBrief(spec.profile, BALLOT_LENGTH, spec.seed), tuple(edits))
+    rivals = [[script] * PROPOSERS for script in best] if len(viewers) > len(best) else []
+    yield refine_compare.choosing(rivals, inputs.personas, spec.seed)
+    yield refine_compare.judging([(script, script) for script in best], inputs.personas, spec.seed)
     top = (Placed(script, rank, 0.0) for rank, script in enumerate(scripts[: spec.top_n], start=1))
     yield Work(VoiceBrief(spec.profile, spec.seed), tuple((ItemId(p.script.script_id), p) for p in top))
 

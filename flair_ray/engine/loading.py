@@ -10,7 +10,7 @@ from typing import Any
 from flair_ray.domain.codec import decode
 from flair_ray.domain.ids import ItemId, RunId
 from flair_ray.domain.work import Done, Skipped, Work
-from flair_ray.engine.plan import PLAN, MapStep
+from flair_ray.engine.plan import MapStep, plan_of
 from flair_ray.engine.state import RunState
 from flair_ray.errors import BudgetSpent, InfrastructureError, RunOutdated
 from flair_ray.ports import RunStore
@@ -36,7 +36,7 @@ async def load_state(
     inputs = await store.inputs(spec.inputs_key)
     state = RunState(spec, inputs.videos, inputs.personas)
     frozen = await store.frozen(run_id)
-    for step in PLAN:
+    for step in plan_of(spec):
         if step.name not in frozen and not (unfinished and isinstance(step, MapStep)):
             break
         if isinstance(step, MapStep):
@@ -70,6 +70,10 @@ def keep_outputs(
     chosen, asked = set(used), {i for i, _ in work.items}
     done = outputs_of(step, work, outcomes)
     skipped = {i: o.reason for i, o in outcomes.items() if isinstance(o, Skipped)}
+    if step.unusable:
+        skipped |= step.unusable(state, {i: output for i, output in done.items() if i in chosen})
+        done = {i: output for i, output in done.items() if i not in skipped}
+        chosen &= done.keys()
     grown = len(outcomes.keys() - asked)
     if step.redraw and grown:
         flawed = step.redraw.faults(state, done)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from flair_ray.domain.money import MOST_USD, Money, Price
 from flair_ray.domain.panel import default_panel
 from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.rigor import Rigor
-from flair_ray.domain.runs import Feedback, Limits, ModelChoice, RunInputs, RunSpec
+from flair_ray.domain.runs import VOTING, Feedback, Limits, ModelChoice, RunInputs, RunSpec
 from flair_ray.domain.videos import Video
 from flair_ray.engine.estimate import allowances, estimate
 from flair_ray.errors import InputError
@@ -33,8 +33,15 @@ ANSWER_MODELS = (
     answers.VideoAnalysis,
     answers.ScriptDraft,
     answers.ballot_form(("A", "B")),
+    answers.EditDraft,
+    answers.comparison_form(answers.ChoiceForm, (("A", "B"),)),
+    answers.comparison_form(answers.VerdictForm, (("A", "B"),)),
     answers.PersonalizedDraft,
 )
+
+
+_MATERIAL = {"inputs_key": "videos or personas"}
+_NO_OTHER_ORDER = {"fingerprint", "cache", "limits", "voter_limits", "feedback", "warnings", "money"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +65,12 @@ class Order:
     """Who votes; None: the model that writes."""
     voter_limits: Limits = field(default_factory=Limits)
     rigor: Rigor = Rigor.STANDARD
+    refine: bool = False
     session_id: str = "anonymous"
     feedback: Feedback = field(default_factory=Feedback)
     video_model: str | None = None
+    version: str = ""
+    """Of prompts and answers, where stages are not the studio's own."""
     remarks: tuple[str, ...] = ()
     """What was left out while reading the input: becomes part of the run's warnings."""
 
@@ -106,10 +116,11 @@ def prepare(order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
         voter_model=order.voter_model,
         voter_limits=order.voter_limits,
         rigor=order.rigor,
+        refine=order.refine,
         video_model=order.video_model,
         warnings=tuple(warnings),
     )
-    return replace(spec, fingerprint=_fingerprint(spec), money=_money(order, spec, inputs)), inputs
+    return replace(spec, fingerprint=_fingerprint(spec, order.version), money=_money(order, spec, inputs)), inputs
 
 
 def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
@@ -117,11 +128,12 @@ def _money(order: Order, spec: RunSpec, inputs: RunInputs) -> Money:
     price, voters = order.price or known_price(order.model), order.voter_model
     money = Money(price, order.max_usd, thinking_tokens=thinking_tokens(order.model))
     if voters:
-        rates, room = {StageName.S4: known_price(voters)}, {StageName.S4: thinking_tokens(voters)}
+        rates: dict[StageName, Price | None] = dict.fromkeys(VOTING, known_price(voters))
+        room = dict.fromkeys(VOTING, thinking_tokens(voters))
         money = replace(money, stage_prices=rates, stage_thinking=room)
     if not money.known or money.free:
         return money
-    expected = estimate(replace(spec, money=money), inputs)
+    expected = estimate(replace(spec, money=money), inputs, more=False)
     capped = {} if order.max_usd is None else allowances(expected, order.max_usd)
     return replace(money, estimate_usd=expected.stage_usd(), allowances=capped)
 
@@ -136,19 +148,20 @@ def _distinct(kind: str, items: Sequence[T], id_of: Callable[[T], str], warnings
     return tuple(firsts.values())
 
 
-def _fingerprint(spec: RunSpec) -> str:
+def _fingerprint(spec: RunSpec, version: str) -> str:
     decides = replace(spec, session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
     said = (
         adapter(RunSpec)
-        .dump_json(decides, exclude={"feedback", "video_model", "voter_model", "voter_limits", "rigor"})
+        .dump_json(decides, exclude={"feedback", "video_model", "voter_model", "voter_limits", "rigor", "refine"})
         .decode()
     )
     voters = encode(spec.voter_model) if spec.voter_model else ""
     rigor = "" if spec.rigor is Rigor.STANDARD else spec.rigor.value
+    refine = "refine" if spec.refine else ""
     told = [
-        text for text in (spec.feedback.s3, spec.feedback.s4, voters, rigor) if text
+        text for text in (spec.feedback.s3, spec.feedback.s4, voters, rigor, refine) if text
     ]  # none: as before there was any
-    return f"{answers_version()}-{digest(said, *told, length=12)}"
+    return f"{version or answers_version()}-{digest(said, *told, length=12)}"
 
 
 def check(order: Order, settings: Settings) -> None:
@@ -188,6 +201,16 @@ def check(order: Order, settings: Settings) -> None:
         raise InputError(
             f"--max-usd cannot be kept: nobody here knows the price of {voters.model}. Choose another --voter-model."
         )
+
+
+def differences(known: RunSpec, asked: RunSpec) -> list[str]:
+    """The options in which a run that exists differs from what is asked for now; none: it is the same order.
+
+    What says how fast and not what, and what earlier results have taught since, makes no other order.
+    """
+    names = [f.name for f in fields(RunSpec) if f.name not in _NO_OTHER_ORDER]
+    found = [_MATERIAL.get(name, name) for name in names if getattr(known, name) != getattr(asked, name)]
+    return found + ["max_usd"] * (known.money.max_usd != asked.money.max_usd)
 
 
 def first_event(run_id: RunId, spec: RunSpec) -> EventDraft:

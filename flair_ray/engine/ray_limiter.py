@@ -78,7 +78,7 @@ class RateLimiterActor:
             permits = self._open(account)
             await permits.declare(limits)
             declared, kept = self._limiters.get(account, (None, None))
-            limiter = kept or RateLimiter(permits, SystemClock())
+            limiter = kept or RateLimiter(permits, SystemClock(), account_label(account))
             self._limiters[account] = limits, limiter
         if len(self._limiters) > KEPT_ACCOUNTS:
             self._limiters = {a: kept for a, kept in self._limiters.items() if a == account or not kept[1].idle}
@@ -102,6 +102,12 @@ def own_exchange(redis: Redis, account: str, limits: Limits) -> Exchange:
 def start_limiter(redis_url: str, version: str) -> None:
     """Have the actor made, so that the first call does not wait for its process; returns at once."""
     _limiter_actor(RedisAccounts(redis_url), version).start()
+
+
+def account_label(account: str) -> str:
+    """An account in the metrics: its provider, and enough of its digest to tell two apart."""
+    provider, _, key = account.rpartition("-")
+    return f"{provider}-{key[:6]}"
 
 
 def limiter_name(version: str) -> str:

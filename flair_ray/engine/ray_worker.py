@@ -93,9 +93,14 @@ async def _ended(
             await asyncio.gather(*closing, return_exceptions=True)
 
 
-def warm_worker(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError | None:
-    """Make this process's tools and the model's client before they are needed; the error that a check found."""
-    return _persistent_loop().run_until_complete(_warm(kit, model, check=check))
+def warm_worker(kit: ToolKit, models: Sequence[ModelChoice], *, check: bool) -> FlairError | None:
+    """Make this process's tools and the models' clients before they are needed; the first error that a check found."""
+
+    async def warm() -> FlairError | None:
+        errors = await asyncio.gather(*(_warm(kit, model, check=check) for model in models))
+        return next(filter(None, errors), None)
+
+    return _persistent_loop().run_until_complete(warm())
 
 
 async def _warm(kit: ToolKit, model: ModelChoice, *, check: bool) -> FlairError | None:

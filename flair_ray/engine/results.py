@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flair_ray.domain.codec import plain
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import SIX, RunId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.runs import RunSnapshot, RunSpec, RunStatus
 from flair_ray.engine.loading import load_state
@@ -42,6 +42,7 @@ async def gather_result(
         ballots=state.ballots if state.has(StageName.S4) else (),
         ranking=state.ranking if state.has(StageName.S5) else None,
         results=state.finals if state.has(StageName.S6) else (),
+        refinement=state.refinement,
         skipped=state.skipped,
         late_ballots=state.late_ballots,
         stages=snapshot.stages,
@@ -85,7 +86,7 @@ def row_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "run_id": snapshot.run_id,
         "status": snapshot.status.value,
         "current_stage": snapshot.current_stage.value if snapshot.current_stage else None,
-        "stages": {name.value: counts.status for name, counts in snapshot.stages.items()},
+        "stages": {name.value: counts.status for name, counts in snapshot.stages.items() if name in SIX},
         "created_at_ms": snapshot.created_at_ms,
         "finished_at_ms": snapshot.finished_at_ms,
         "provider": model.provider,
@@ -110,6 +111,7 @@ def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "limits",
         "feedback",
         "rigor",
+        "refine",
     )
     return row_of(snapshot) | {
         "session_id": snapshot.session_id,

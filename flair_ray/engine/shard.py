@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from flair_ray.domain.calls import CallTally, ChatRequest
 from flair_ray.domain.codec import encode
-from flair_ray.domain.ids import ItemId, digest
+from flair_ray.domain.ids import ItemId, StageName, digest
 from flair_ray.domain.personas import Seat, track_record
 from flair_ray.domain.runs import ModelChoice
 from flair_ray.domain.work import Done, Skipped, Voter
@@ -48,6 +48,8 @@ from flair_ray.ports import (
     Shared,
     StageJob,
 )
+from flair_ray.telemetry.logs import about
+from flair_ray.telemetry.spans import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Tools:
     panel: Panel
     close: Callable[[], Awaitable[None]]
     """All of these but the providers."""
+    stages: Mapping[StageName, MapStage[Any, Any, Any]] = field(default_factory=lambda: MAP_STAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,17 @@ async def run_shard(job: StageJob, tools: Tools) -> AsyncGenerator[Delivered | O
         tools.clock,
         tools.budget_for(job),
         hedger,
+        partial(
+            span,
+            f"chat {job.model.model}",
+            job.trace,
+            of_a_client=True,
+            flair__run_id=job.run_id,
+            flair__stage=job.stage.value,
+            gen_ai__operation__name="chat",
+            gen_ai__provider__name=job.model.provider,
+            gen_ai__request__model=job.model.model,
+        ),
     )
     yield OnDuty(tools.flights.owner)
     items = await _with_voters(job, tools.panel)
@@ -116,13 +130,17 @@ class _Item:
 
     def __init__(self, job: StageJob, item_id: ItemId, item: object, tools: Tools) -> None:
         self._job, self._item_id, self._item = job, item_id, item
-        self._stage: MapStage[Any, Any, Any] = MAP_STAGES[job.stage]
+        self._stage = tools.stages[job.stage]
         self._store, self._flights, self._clock = tools.store, tools.flights, tools.clock
         self._request = self._stage.request(job.shared, item)
-        self._claim = claim_of(job, item_id, self._request)
+        self._claim = claim_of(job, item_id, self._request, self._stage)
         self._announced: list[asyncio.Task[None]] = []
 
     async def done(self, asker: Asker) -> Delivered:
+        with about(run_id=self._job.run_id, stage=self._job.stage.value):
+            return await self._done(asker)
+
+    async def _done(self, asker: Asker) -> Delivered:
         turn = await self._flights.turn(self._claim)
         if isinstance(turn, Settled):
             return Delivered(self._item_id, ok=True)
@@ -147,8 +165,8 @@ class _Item:
 
     def _on_start(self) -> None:
         # Beside the call, not before it: a permit is for calling, and the event only has to precede the result.
-        if not self._announced:
-            told = self._store.announce(self._job, self._item_id, self._stage.started(self._item))
+        if not self._announced and (draft := self._stage.started(self._item)):
+            told = self._store.announce(self._job, self._item_id, draft)
             self._announced.append(asyncio.create_task(told))
 
     async def _settle(self, verdict: Verdict) -> None:
@@ -171,12 +189,11 @@ class _Item:
         return Verdict(Done(encode(output, self._stage.output)), output, CallTally(cache_hits=1))
 
 
-def claim_of(job: StageJob, item_id: ItemId, request: ChatRequest) -> Claim:
+def claim_of(job: StageJob, item_id: ItemId, request: ChatRequest, stage: MapStage[Any, Any, Any]) -> Claim:
     """What an item wants to be alone with: its answer in this run or, where answers are shared, in every run.
 
     Shared is what does not depend on the run: the same words put to the same model under the same schema.
     """
-    stage = MAP_STAGES[job.stage]
     make = partial(Claim, run_id=job.run_id, fingerprint=job.fingerprint, stage=job.stage, item_id=item_id)
     if not (job.share and stage.shareable):
         return make(f"{job.run_id}:{job.fingerprint}:{job.stage.value}:{item_id}", shared=False)

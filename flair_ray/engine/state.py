@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from flair_ray.domain.ballots import Ballot
-from flair_ray.domain.ids import ItemId, StageName
+from flair_ray.domain.ids import ItemId, ScriptId, StageName
 from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
-from flair_ray.domain.ranking import RankedScript, Ranking
+from flair_ray.domain.ranking import RankedScript, Ranking, weights_of
+from flair_ray.domain.refining import REFINED, Edit, Preference, Refinement, refinement, tried
 from flair_ray.domain.rigor import Rigor, counted, original
 from flair_ray.domain.runs import RunSpec
 from flair_ray.domain.scripts import CandidateScript, FinalScript
@@ -78,6 +79,38 @@ class RunState:
     def top(self) -> tuple[RankedScript, ...]:
         """The rows that are personalized: the best N, or all when there are fewer."""
         return self.ranking.top(self.spec.top_n)
+
+    @property
+    def asked(self) -> tuple[ScriptId, ...]:
+        """The scripts for which a refinement asks for edits."""
+        return tuple(row.script_id for row in self.top[:REFINED])
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        return cast("tuple[Edit, ...]", self._all(StageName.R1))
+
+    @property
+    def pairs(self) -> tuple[tuple[CandidateScript, CandidateScript], ...]:
+        """Each script that has an edit, as it was and with the one that is tried."""
+        was = {script.script_id: script for script in self.scripts}
+        return tuple((was[edit.script_id], edit.script) for edit in tried(self.edits, self._preferences(StageName.R2)))
+
+    @property
+    def refinement(self) -> Refinement | None:
+        """What came of asking for edits; None where nobody was asked, or the panel has not judged yet."""
+        if not self.has(StageName.R3):
+            return None
+        choices, verdicts = self._preferences(StageName.R2), self._preferences(StageName.R3)
+        return refinement(self.asked, self.edits, choices, verdicts, weights_of(self.personas))
+
+    @property
+    def edited(self) -> Mapping[ScriptId, CandidateScript]:
+        """The scripts that are clearly better with an edit, with it."""
+        found = self.refinement
+        return found.edited if found else {}
+
+    def _preferences(self, stage: StageName) -> tuple[Preference, ...]:
+        return cast("tuple[Preference, ...]", self._all(stage))
 
     @property
     def finals(self) -> tuple[FinalScript, ...]:

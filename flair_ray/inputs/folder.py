@@ -62,12 +62,22 @@ def folder_records(root: Path, max_bytes: int) -> Rows:
             yield found
         else:
             files.append(found)
-    readable = [file for file in files if file.name.lower().endswith(READABLE)]
+    readable = _readable(files)
     if not readable:
         kinds = listing(sorted({file.suffix or file.name for file in files}))
         reason = f"no file that can be read, only {kinds}" if files else "the folder is empty"
         raise Unreadable(str(root), f"{reason}. Readable are {', '.join(READABLE)}")
     yield from records_of(readable, root.resolve(), max_bytes)
+
+
+def readable_files(root: Path) -> list[Path]:
+    """Those of a folder's files that are of a known kind, under its resolved path."""
+    walked = _walk(root.resolve(), root.resolve(), 0)
+    return _readable([found for found in walked if not isinstance(found, SkippedRecord)])
+
+
+def _readable(files: list[Path]) -> list[Path]:
+    return [file for file in files if file.name.lower().endswith(READABLE)]
 
 
 def records_of(files: Iterable[Path], root: Path, max_bytes: int) -> Rows:

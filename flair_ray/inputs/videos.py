@@ -6,13 +6,22 @@ duplicates and keeps the account. Failure is one InputError that names the path 
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from flair_ray.errors import InputError
 from flair_ray.inputs.columns import EXPECTED, RawRecord
 from flair_ray.inputs.drafts import to_draft
 from flair_ray.inputs.files import Unreadable
-from flair_ray.inputs.folder import INFO, READABLE, TRACKS, folder_records, records_of, transcript_text
+from flair_ray.inputs.folder import (
+    INFO,
+    READABLE,
+    TRACKS,
+    folder_records,
+    readable_files,
+    records_of,
+    transcript_text,
+)
 from flair_ray.inputs.report import Collector, Ingest, SkippedRecord
 from flair_ray.inputs.tabular import READERS, Rows, rows
 from flair_ray.inputs.text import clean
@@ -36,20 +45,39 @@ def read_videos(path: Path, *, max_transcript_bytes: int) -> Ingest:
     return collector.finish(EXPECTED)
 
 
+def copy_videos(path: Path, folder: Path) -> Path:
+    """Copy what ``read_videos`` would open, no film and no picture, into ``folder``, which is there; returns the path
+    to read there in place of ``path``."""
+    path = Path(path)
+    if path.is_dir():
+        root, files = path.resolve(), readable_files(path)
+    else:
+        root, files = path.parent, _beside(path) if path.name.endswith(INFO) else [path]
+    for file in files:
+        (folder / file.relative_to(root)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, folder / file.relative_to(root))
+    return folder if path.is_dir() else folder / path.name
+
+
 def _records(path: Path, max_bytes: int) -> Rows:
     if path.is_dir():
         return folder_records(path, max_bytes)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder. Give the path of your collection of videos")
     if path.name.endswith(INFO):
-        stem = path.name.removesuffix(INFO)
-        beside = (other for other in path.parent.iterdir() if other.name.startswith(stem + "."))
-        return records_of([p for p in beside if p == path or p.suffix.lower() in TRACKS], path.parent, max_bytes)
+        return records_of(_beside(path), path.parent, max_bytes)
     if path.suffix.lower() in TRACKS:
         return _transcript(path, max_bytes)
     if path.suffix.lower() in READERS:
         return rows(path, clean(path.name))
     raise InputError(f"{path}: files of this kind cannot be read. Readable are folders and {', '.join(READABLE)} files")
+
+
+def _beside(path: Path) -> list[Path]:
+    """A video's info file and its tracks."""
+    stem = path.name.removesuffix(INFO)
+    beside = (other for other in path.parent.iterdir() if other.name.startswith(stem + "."))
+    return [other for other in beside if other == path or other.suffix.lower() in TRACKS]
 
 
 def _transcript(path: Path, max_bytes: int) -> Rows:

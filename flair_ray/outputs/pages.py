@@ -43,6 +43,9 @@ STAGES = {
     StageName.S3: ("Generate", "scripts from the patterns"),
     StageName.S4: ("Vote", "each simulated viewer ranks five"),
     StageName.S5: ("Rank", "ballots into one order"),
+    StageName.R1: ("Ask for edits", "viewers who ranked the best lowest"),
+    StageName.R2: ("Choose edits", "one for each of these scripts"),
+    StageName.R3: ("Judge edits", "without and with it, both orders"),
     StageName.S6: ("Personalize", "the best in the creator's voice"),
 }
 _MARKED_UP = re.compile(r"([\\`*_\[\]<>&|~]|^\s*#)", re.MULTILINE)

@@ -17,7 +17,7 @@ from importlib.resources import files
 from flair_ray.domain.ids import digest
 
 PARTS = ("system", "shared", "varying")
-NAMES = ("s1", "s3", "s4", "s6")
+NAMES = ("s1", "s3", "s4", "refine_edit", "refine_compare", "s6")
 AGAIN = "s3_again"
 """What is added to S3's varying part for a script that replaces one too close to another text."""
 FEEDBACK_NAMES = ("s3_feedback", "s4_feedback")

@@ -25,6 +25,7 @@ from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
 from flair_ray.domain.calls import ChatRequest
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import ItemId, StageName
+from flair_ray.domain.labels import labels
 from flair_ray.domain.people import Persona
 from flair_ray.domain.rigor import AGAIN, Rigor, controls, replicates, without_controls
 from flair_ray.domain.scripts import CandidateScript
@@ -35,8 +36,6 @@ from flair_ray.stages.briefs import script_brief, viewer_brief
 
 BLOCKS = 6
 """Six cyclic orders over 42 voters recover what 42 random orders would, and share cached prefixes."""
-CONSONANTS = "BCDFGHJKLMNPQRSTVWXZ"
-"""No vowels: no label spells a word."""
 
 
 def work(
@@ -59,18 +58,6 @@ def work(
     block = {voter.persona.persona_id + AGAIN: voter.block for voter in voters}
     voters += [Voter(p, (block[p.persona_id] + blocks // 2) % blocks) for p in again]  # far from where it stood
     return Work(sheet, tuple((ItemId(voter.persona.persona_id), voter) for voter in voters))
-
-
-def labels(count: int, seed: int) -> tuple[str, ...]:
-    """``count`` distinct labels in a seeded random order; two letters up to 400, three beyond."""
-    letters = 2 if count <= len(CONSONANTS) ** 2 else 3
-    chosen = random.Random(f"labels {seed}").sample(range(len(CONSONANTS) ** letters), count)  # noqa: S311
-    return tuple(_spell(number, letters) for number in chosen)
-
-
-def _spell(number: int, letters: int) -> str:
-    base = len(CONSONANTS)
-    return "".join(CONSONANTS[number // base**place % base] for place in reversed(range(letters)))
 
 
 def cyclic_orders(count: int, blocks: int, seed: int) -> tuple[tuple[int, ...], ...]:

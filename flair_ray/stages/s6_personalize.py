@@ -11,16 +11,17 @@ share, word for word, and of what this one shows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from types import MappingProxyType
 
 from pydantic import BaseModel
 
 from flair_ray.domain.answers import PersonalizedDraft, ShotDraft
 from flair_ray.domain.calls import ChatRequest
 from flair_ray.domain.events import EventDraft, EventName
-from flair_ray.domain.ids import ItemId, StageName
+from flair_ray.domain.ids import ItemId, ScriptId, StageName
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.ranking import RankedScript
 from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
@@ -32,23 +33,29 @@ from flair_ray.stages.briefs import creator_brief, script_brief, voice_brief
 
 MOST_CATCHPHRASES = 2
 """In one script: more sound like a parody."""
+NONE: Mapping[ScriptId, CandidateScript] = MappingProxyType({})
 
 
 def work(
-    top: Sequence[RankedScript], scripts: Sequence[CandidateScript], profile: CreatorProfile, seed: int
+    top: Sequence[RankedScript],
+    scripts: Sequence[CandidateScript],
+    profile: CreatorProfile,
+    seed: int,
+    edited: Mapping[ScriptId, CandidateScript] = NONE,
 ) -> Work[VoiceBrief, Placed]:
-    """One item per row of ``top``, the winner first."""
+    """One item per row of ``top``, the winner first. ``edited``: scripts that the panel prefers with an edit."""
     by_id = {s.script_id: s for s in scripts}
-    placed = (Placed(by_id[row.script_id], row.rank, row.score) for row in top)
+    rows = ((row, by_id[row.script_id]) for row in top)
+    placed = (Placed(edited.get(s.script_id, s), row.rank, row.score, voted=s) for row, s in rows)
     return Work(VoiceBrief(profile, seed), tuple((ItemId(p.script.script_id), p) for p in placed))
 
 
 def original(shared: VoiceBrief, item: Placed, reason: str) -> FinalScript:
-    """The script as it was voted for, where no personalized one could be had."""
+    """The script as the panel preferred it, where no personalized one could be had."""
     script = item.script
     return FinalScript(
         script_id=script.script_id,
-        original_script=script,
+        original_script=item.original,
         hook=script.hook,
         body=script.body,
         payoff=script.payoff,
@@ -86,7 +93,7 @@ class Personalize:
         assert isinstance(answer, PersonalizedDraft)  # noqa: S101  # the engine validated it as request.answer
         final = FinalScript(
             script_id=item.script.script_id,
-            original_script=item.script,
+            original_script=item.original,
             hook=answer.hook,
             body=answer.body,
             payoff=answer.payoff,

@@ -36,6 +36,16 @@ class RedisBacklog:
         async with translated():
             return bool(await self._redis.set(keys.backlog_turn(), 1, nx=True, px=every_ms))
 
+    async def queue(self, oldest: RunId | None) -> tuple[int, float]:
+        """Hosted runs that have not ended, and for how long ``oldest`` has been one, seconds; 0 for None."""
+        async with translated():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.zcard(keys.hosted_runs())
+            pipe.zscore(keys.hosted_runs(), oldest or "")
+            pipe.time()
+            queued, since_ms, (seconds, micros) = await pipe.execute()
+        return queued, 0.0 if since_ms is None else max(0.0, seconds + micros / 1e6 - since_ms / 1000)
+
     async def waiting(self) -> int | None:
         """Items that more workers would take; None when there are some, and no permits for them."""
         opened = await self._open()

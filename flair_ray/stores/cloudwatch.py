@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flair_ray.stores.aws import Aws
-
-BACKLOG, WORKERS = "BacklogPerWorker", "Workers"
-"""Items that wait for a worker, by worker: not there while they wait for permits. Workers: always there."""
+from flair_ray.telemetry.metrics import Metric
 
 
 class CloudWatch:
@@ -17,8 +15,8 @@ class CloudWatch:
         self._namespace = namespace
         self._aws = Aws("cloudwatch", f"The metrics {namespace!r}")
 
-    async def put(self, figures: Mapping[str, float]) -> None:
-        data = [{"MetricName": name, "Value": value, "Unit": "Count"} for name, value in figures.items()]
+    async def put(self, figures: Mapping[Metric, float]) -> None:
+        data = [{"MetricName": m.cloudwatch, "Value": value, "Unit": "Count"} for m, value in figures.items()]
         await self._aws(lambda client: client.put_metric_data(Namespace=self._namespace, MetricData=data))
 
     async def close(self) -> None:

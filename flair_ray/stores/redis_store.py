@@ -33,8 +33,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from flair_ray.domain.calls import CALL_COUNTS, CallTally, Usage
 from flair_ray.domain.codec import decode, encode
-from flair_ray.domain.events import Event, EventDraft, EventName, Json
-from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.events import Event, EventDraft, EventName, Json, begins
+from flair_ray.domain.ids import ItemId, RunId, StageName, told_as
 from flair_ray.domain.money import MICROS
 from flair_ray.domain.runs import RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
@@ -81,7 +81,8 @@ def connect(url: str) -> Redis:
 def listener(url: str) -> Redis:
     """A client for a connection that mostly waits: no timeout, and no new connection behind the back of its user."""
     retry = Retry(NoBackoff(), 0, supported_errors=())
-    return Redis.from_url(url, decode_responses=True, socket_connect_timeout=SOCKET_TIMEOUT_S, retry=retry)
+    timeouts: dict[str, Any] = {"socket_connect_timeout": SOCKET_TIMEOUT_S, "socket_timeout": None}  # unsaid: 5 s
+    return Redis.from_url(url, decode_responses=True, retry=retry, **timeouts)
 
 
 async def ping(url: str) -> bool:
@@ -108,7 +109,7 @@ class RedisRunStore:
     async def create(
         self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft, *, hosted: bool = False
     ) -> None:
-        planned = spec.num_videos + 2 * spec.num_scripts + spec.num_personas
+        planned = spec.num_videos + 2 * spec.num_scripts + (3 if spec.refine else 1) * spec.num_personas
         created = await self._run(
             "create",
             [
@@ -133,7 +134,9 @@ class RedisRunStore:
             ],
         )
         if not created:
-            raise RunConflict(f"There is a run {run_id} already. `flair resume {run_id}` goes on with it.")
+            raise RunConflict(
+                f"There is a run {run_id} already, or was one until lately. `flair resume {run_id}` goes on with it."
+            )
 
     async def host(self, run_id: RunId) -> None:
         status = await self._run("host", [keys.run(run_id), keys.hosted_runs()], [run_id])
@@ -178,25 +181,18 @@ class RedisRunStore:
             for run_id in ids:
                 pipe.hgetall(keys.run(run_id))
                 pipe.hgetall(keys.budget(run_id))
-                for stage in StageName:
-                    pipe.hgetall(keys.tally(run_id, stage))
-            replies = await pipe.execute()
-            width = 2 + len(StageName)
-            rows = [
-                (i, *replies[n * width : n * width + 2], replies[n * width + 2 : (n + 1) * width])
-                for n, i in enumerate(ids)
-            ]
-            rows = [row for row in rows if row[1]]
-            specs = {i: decode(RunSpec, run["spec"]) for i, run, *_ in rows}
+            replies = iter(await pipe.execute())
+            rows = [(i, run, budget) for i, run, budget in zip(ids, replies, replies, strict=True) if run]
+            specs = [decode(RunSpec, run["spec"]) for _, run, _ in rows]
             pipe = self._redis.pipeline(transaction=False)
-            for run_id, *_ in rows:
-                for stage in StageName:
-                    pipe.hlen(keys.results(run_id, specs[run_id].fingerprint, stage))
-            lengths = await pipe.execute()
-        each = len(StageName)
+            for (run_id, *_), spec in zip(rows, specs, strict=True):
+                for stage in spec.stages:
+                    pipe.hgetall(keys.tally(run_id, stage))
+                    pipe.hlen(keys.results(run_id, spec.fingerprint, stage))
+            found = iter(await pipe.execute())
         return [
-            _snapshot(run_id, run, budget, tallies, lengths[n * each : (n + 1) * each], specs[run_id])
-            for n, (run_id, run, budget, tallies) in enumerate(rows)
+            _snapshot(*row, [(stage, next(found), next(found)) for stage in spec.stages], spec)
+            for row, spec in zip(rows, specs, strict=True)
         ]
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
@@ -237,11 +233,12 @@ class RedisRunStore:
         )
 
     async def begin_stage(self, lease: Lease, stage: StageName, total: int) -> None:
+        name, key = begins(stage)
         await self._transition(
             lease,
             once=(f"total:{stage.value}", str(total)),
             pairs={"status": RunStatus.RUNNING.value, "stage": stage.value, f"begun:{stage.value}": "@now"},
-            drafts=[EventDraft(EventName.STAGE_STARTED, {"stage": stage.value, "total_items": total})],
+            drafts=[EventDraft(name, {key: stage.value, "total_items": total})],
         )
 
     async def grow_stage(self, lease: Lease, stage: StageName, total: int) -> None:
@@ -451,8 +448,7 @@ def _snapshot(
     run_id: RunId,
     run: Mapping[str, str],
     budget: Mapping[str, str],
-    tallies: Sequence[Mapping[str, str]],
-    completed: Sequence[int],
+    counted: Sequence[tuple[StageName, Mapping[str, str], int]],
     spec: RunSpec,
 ) -> RunSnapshot:
     stage = run.get("stage")
@@ -462,10 +458,10 @@ def _snapshot(
         status=RunStatus(run["status"]),
         session_id=run["session"],
         created_at_ms=int(run["created_ms"]),
-        current_stage=StageName(stage) if stage else None,
+        current_stage=told_as(StageName(stage)) if stage else None,
         stages={
             name: replace(_stage_counts(name, run, tally, done), unsure_usd=_unsure_usd(name, run, budget, spec))
-            for name, tally, done in zip(StageName, tallies, completed, strict=True)
+            for name, tally, done in counted
         },
         begun_at_ms=int(begun) if begun else None,
         finished_at_ms=int(finished) if finished else None,

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from flair_ray.domain.ballots import BALLOT_LENGTH
 from flair_ray.domain.events import Event, EventName, Json
-from flair_ray.domain.ids import StageName
+from flair_ray.domain.ids import REFINING, SIX, StageName
 from flair_ray.domain.runs import RunStatus
 
 T = TypeVar("T")
@@ -101,7 +101,8 @@ class RunProgress:
     results: int = 0
     started_ms: int | None = None
     ended_ms: int | None = None
-    stages: dict[str, StageProgress] = field(default_factory=lambda: {n.value: StageProgress(n) for n in StageName})
+    stages: dict[str, StageProgress] = field(default_factory=lambda: {n.value: StageProgress(n) for n in SIX})
+    """The six, and the steps of a refinement once they have begun, in the order of the plan."""
     hook_types: Counter[str] = field(default_factory=Counter)
     hooks: dict[str, str] = field(default_factory=dict)
     """Script id → its opening words."""
@@ -165,8 +166,8 @@ class RunProgress:
         asked = ("total_videos", "total_scripts", "total_personas", "top_n")
         videos, scripts, personas, top_n = (_get(data, key, 0) for key in asked)
         planned = (videos, 1, scripts, personas, 1, min(top_n, scripts))
-        for stage, total in zip(self.stages.values(), planned, strict=True):
-            stage.total = max(stage.completed, total)
+        for name, total in zip(SIX, planned, strict=True):
+            self.stages[name].total = max(self.stages[name].completed, total)
 
     def _on_stage(self, event: Event) -> None:
         stage = self.stages.get(_get(event.data, "stage", ""))
@@ -179,6 +180,27 @@ class RunProgress:
         else:
             stage.status, stage.ended_ms = "completed", event.at_ms
             stage.completed = stage.completed if stage.name in MAP_STAGES else stage.total
+
+    def _on_step(self, event: Event) -> None:
+        name = _get(event.data, "step", "")
+        if name not in REFINING:
+            return
+        known = self.stages.setdefault(name, StageProgress(StageName(name)))
+        self.stages = {stage.value: self.stages[stage.value] for stage in StageName if stage.value in self.stages}
+        if event.name == EventName.REFINE_STARTED:
+            known.begin(event.at_ms)
+            known.total = max(known.completed, _get(event.data, "total_items", 0))
+            self.news.clear()
+        elif event.name == EventName.REFINE_COMPLETED:
+            known.begin(event.at_ms)
+            known.status, known.ended_ms = "completed", event.at_ms
+        elif event.name == EventName.REFINE_SKIPPED:
+            self._skip(known, _step_item(event), _get(event.data, "reason", ""), event)
+        else:
+            known.settle(_step_item(event), event)
+            self._done_ms = event.at_ms
+            if reason := _get(event.data, "reason", ""):
+                self.news.append(f"{_get(event.data, 'persona_name', '')}: {reason}")
 
     def _on_start(self, event: Event) -> None:
         name, key = _STARTS[EventName(event.name)]
@@ -246,9 +268,17 @@ _HANDLERS: Mapping[str, Callable[[RunProgress, Event], None]] = {
     EventName.S1_VIDEO_SKIPPED: RunProgress._on_skip,
     EventName.ITEM_SKIPPED: RunProgress._on_skip,
     EventName.S3_COMPLETE: RunProgress._on_scripts,
+    EventName.REFINE_STARTED: RunProgress._on_step,
+    EventName.REFINE_PROGRESS: RunProgress._on_step,
+    EventName.REFINE_SKIPPED: RunProgress._on_step,
+    EventName.REFINE_COMPLETED: RunProgress._on_step,
     EventName.PIPELINE_RECOVERED: RunProgress._on_recovery,
     **dict.fromkeys(_ENDS, RunProgress._on_end),
 }
+
+
+def _step_item(event: Event) -> str:
+    return " ".join(filter(None, (_get(event.data, "script_id", ""), _get(event.data, "persona_id", ""))))
 
 
 def _get(data: Mapping[str, Json], key: str, default: T) -> T:

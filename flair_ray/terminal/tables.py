@@ -52,6 +52,18 @@ def ranking_table(result: RunResult) -> Table:
     return table
 
 
+def edits_table(result: RunResult) -> Table:
+    """What viewers would change in the best scripts, and what the panel made of it; no rows where nobody was asked."""
+    table = _table("script", "instead of*", "say*", "prefer it edited>", "")
+    told = {"gain": "clearly better", "loss": "clearly worse", "no_clear_gain": "no clear gain"}
+    for trial in result.refinement.trials if result.refinement else ():
+        share = "" if trial.share is None else f"{trial.share:.0%} ({trial.low:.0%} to {trial.high:.0%})"
+        style = "green" if trial.helps else "dim"
+        texts = (clean(trial.edit.passage), clean(trial.edit.instead))
+        _add(table, trial.script_id, *texts, share, told[trial.verdict], style=style)
+    return table
+
+
 def receipt_table(result: RunResult) -> Table:
     """What each stage took, a last line for all of them."""
     table = _table("", "calls>", "fail>", "again>", "429>", "reused>", "in>", "cached>", "out>", "cost>", "est.>")
@@ -84,6 +96,13 @@ def estimate_table(estimated: Estimate) -> Table:
     costs = (dollars(estimated.usd(bound)) for bound in bounds)
     _add(table, "all", f"{sum(stage.calls for stage in stages.values()):,}", *_tokens(total), *costs)
     return table
+
+
+def refine_line(estimated: Estimate) -> str:
+    """What edits take, apart."""
+    more = estimated.document()["refine"]
+    takes = f"{more['calls']:,} calls, {dollars(more['usd']['expected'])}"
+    return f"--refine, in these figures: {takes}" if more["included"] else f"--refine would add {takes}"
 
 
 def _tokens(usage: Usage) -> tuple[str, ...]:

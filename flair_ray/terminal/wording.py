@@ -20,6 +20,9 @@ STAGE_LABELS = {
     StageName.S3: "Write scripts",
     StageName.S4: "Panel votes",
     StageName.S5: "Rank",
+    StageName.R1: "Ask for edits",
+    StageName.R2: "Choose edits",
+    StageName.R3: "Judge edits",
     StageName.S6: "Personalize",
 }
 STYLES = {"pending": "bright_black", "running": "cyan", "completed": "green", "failed": "red", "cancelled": "yellow"}

@@ -29,7 +29,7 @@ SENTENCE_LENGTH = 100
 SOURCE_LENGTH = 1_000
 """Characters at the end of the prompt that words are drawn from: what varies comes last."""
 COPIED = "word for word"
-"""In a string's description: it gets a few words of the question as they stand there."""
+"""In a string's description: it gets a few words as they stand in the longest paragraph of the last material."""
 MAX_DEPTH, MAX_NODES, MAX_STRING = 60, 20_000, 100_000
 OPTIONAL_DEPTH = 6
 """Below this depth optional properties, nulls and items are left out, so that a recursive schema ends."""
@@ -37,6 +37,8 @@ OPTIONAL_DEPTH = 6
 _WORD = re.compile(r"[^\W\d_][^\W\d_']{0,14}")
 _AVOIDED = re.compile(r"^(?:Topics to avoid|Catchphrases): .*$", re.MULTILINE)
 """Lines of the question that no model would take words from at random."""
+_FENCED = re.compile(r"^<([\w-]+)>\n(.*?)\n</\1>$", re.MULTILINE | re.DOTALL)
+"""Material in the question; the last of it is what is asked about."""
 _SPARE_WORDS = ["one", "small", "change", "made", "the", "whole", "morning", "easier", "and", "then", "nobody", "asked"]
 """Added to a question of fewer words, so that short questions have different answers too."""
 _TOLD = re.compile(r"(at least|at most|more than|less than) (\d+(?:\.\d+)?)( items| characters)?", re.IGNORECASE)
@@ -71,6 +73,8 @@ class _Writer:
         self._rng = rng
         source = _AVOIDED.sub("", question[-3 * SOURCE_LENGTH :])[-SOURCE_LENGTH:]
         words: list[str] = _WORD.findall(source.lower())
+        fenced = [text for _, text in _FENCED.findall(question)]
+        self._material: list[str] = _WORD.findall(max(fenced[-1].split("\n\n"), key=len).lower()) if fenced else []
         self._words = words if len(words) > len(_SPARE_WORDS) else words + _SPARE_WORDS
         self._nodes = 0
         self._by_type: Mapping[str, Callable[[Schema, int], Any]] = {
@@ -141,7 +145,7 @@ class _Writer:
         low = schema.get("minLength", 0)
         high = schema.get("maxLength", low + SENTENCE_LENGTH)
         if COPIED in str(schema.get("description", "")):
-            return self._phrase(8)[:high]
+            return self._phrase(8, self._material)[:high]
         if not low <= min(high, MAX_STRING):
             raise ValueError(f"it asks for a text of {low} to {high} characters")
         text = self._paragraph() if high >= PARAGRAPH_LENGTH else self._sentence(6 if high >= SENTENCE_LENGTH else 2)
@@ -159,11 +163,12 @@ class _Writer:
         text = f"{self._phrase(length)}, {self._phrase(length)}."
         return text[0].upper() + text[1:]
 
-    def _phrase(self, length: int) -> str:
+    def _phrase(self, length: int, words: list[str] | None = None) -> str:
+        words = words or self._words
         draw = self._rng.random  # 23 phrases an answer: randint would be a third of its cost
         count = length - int(draw() * (length // 2 + 1))
-        start = int(draw() * (len(self._words) - count + 1))
-        return " ".join(self._words[start : start + count])
+        start = int(draw() * max(1, len(words) - count + 1))
+        return " ".join(words[start : start + count])
 
     def _integer(self, schema: Schema, depth: int) -> int:
         low, high = _bounds(schema)

@@ -17,7 +17,15 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from flair_ray.domain.answers import BallotForm, PersonalizedDraft, ScriptDraft, VideoAnalysis
+from flair_ray.domain.answers import (
+    BallotForm,
+    ChoiceForm,
+    EditDraft,
+    PersonalizedDraft,
+    ScriptDraft,
+    VerdictForm,
+    VideoAnalysis,
+)
 from flair_ray.domain.ids import StageName
 from flair_ray.errors import InputError
 
@@ -34,6 +42,9 @@ _STAGES: Final[Mapping[str, str]] = {
     VideoAnalysis.__name__: StageName.S1.value,
     ScriptDraft.__name__: StageName.S3.value,
     BallotForm.__name__: StageName.S4.value,
+    EditDraft.__name__: StageName.R1.value,
+    ChoiceForm.__name__: StageName.R2.value,
+    VerdictForm.__name__: StageName.R3.value,
     PersonalizedDraft.__name__: StageName.S6.value,
 }
 """Our answer schemas, by name; any other schema is counted under its own name."""

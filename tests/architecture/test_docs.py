@@ -21,29 +21,29 @@ import typer
 from flair_ray.cli import app
 from flair_ray.config import KEY_NAMES
 from flair_ray.wiring import DEFAULT_MODELS
+from tests.docs.blocks import PAGES, ROOT
+from tests.docs.blocks import blocks as blocks_of
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "experiments").rglob("*.md")])
-BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 STAGE_FILES = re.compile(r"flair_ray/stages/s[1-6]_\w+\.py")
 
 
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced code of one language, in order, without its indentation."""
-    found = BLOCK.findall(page.read_text(encoding="utf-8"))
-    return [re.sub(f"^{indent}", "", code, flags=re.MULTILINE) for indent, name, code in found if name == language]
+    return [block.text for block in blocks_of(page, language)]
 
 
 def shell_lines() -> Iterator[tuple[str, list[str]]]:
-    """Every command in the pages, as its words without comments and leading assignments."""
+    """Every command in the pages, as its words without comments and leading assignments; and what a job runs."""
     for page in PAGES:
-        for line in "".join(blocks(page, "sh")).splitlines():
+        for line in "".join(blocks(page, "sh")).replace("\\\n", "").splitlines():
             words = shlex.split(line, comments=True)
             while words and re.match(r"[A-Z_]+=", words[0]):
                 words.pop(0)
             if words:
                 yield f"{page.relative_to(ROOT)}: {line}", words
+            if "--" in words:
+                yield f"{page.relative_to(ROOT)}: {line}", words[words.index("--") + 1 :]
 
 
 def shell(program: str) -> list[Any]:
@@ -69,7 +69,9 @@ def test_make_has_the_targets_that_are_shown(words: list[str]) -> None:
     assert all(re.search(rf"^{word}:", makefile, re.MULTILINE) for word in words)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, *sorted((ROOT / "experiments").rglob("*.md"))], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_links_lead_to_files(page: Path) -> None:
     targets = [target.split("#")[0] for target in LINK.findall(page.read_text(encoding="utf-8"))]
     inside = [target for target in targets if target and "://" not in target]

@@ -201,3 +201,20 @@ async def test_files_that_cannot_be_read_are_refused_in_words(
     await expect(page.get_by_role("alert").first).to_have_text("There is no transcript or table among these files.")
     await page.locator("#video-files").set_input_files(tmp_path / "one.csv")
     await expect(page.locator(".report")).to_contain_text("one.csv")
+
+
+async def test_edits_are_asked_for_and_stand_apart_in_the_estimate(api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(str(api.base_url), "refined")
+    await page.get_by_role("button", name="Quick").click()
+    summary = page.get_by_label("Your run")
+    await expect(summary).to_contain_text("Edits would add")
+    await page.get_by_text("Advanced").click()
+    await page.get_by_label("What would change your mind?").select_option("Ask, and judge the edits")
+    await expect(summary).to_contain_text("Of these, edits")
+    assert not await faults(page)
+    await page.reload()
+    await page.get_by_text("Advanced").click()
+    await expect(page.get_by_label("What would change your mind?")).to_have_value("true")
+    run_id = await start(page)
+    run = (await api.get(f"/api/runs/{run_id}")).json()
+    assert run["configuration"]["refine"] is True

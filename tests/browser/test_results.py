@@ -256,3 +256,29 @@ async def test_pages_know_what_the_files_are_called(api: httpx2.AsyncClient, ope
         final = FinalScript(script.script_id, script, hook, "", "", "", (), rank, 0.0)
         named = "async (one) => (await import('/web/-/js/parts/filming.js')).fileStem(one)"
         assert await page.evaluate(named, {"rank": rank, "hook": hook}) == stem(final)
+
+
+async def test_an_edit_shows_with_what_the_panel_made_of_it(
+    api: httpx2.AsyncClient, opened: Open, started: Started, store: RedisRunStore
+) -> None:
+    run_id = await started(api, **SIZES, refine=True)
+    await come_to_rest(store, run_id, "pipeline_complete")
+    page = await opened(f"{api.base_url}/#/runs/{run_id}/results")
+    card = page.locator(".edits")
+    await expect(card.get_by_role("heading", name="What would change your mind?")).to_be_visible()
+    document = (await api.get(f"/api/runs/{run_id}/files/result.json")).json()
+    trial = document["refinement"]["trials"][0]
+    await expect(card).to_contain_text(trial["summary"])
+    await expect(card.locator("del").first).to_have_text(trial["edit"]["passage"])
+    await expect(card.locator("ins").first).to_have_text(trial["edit"]["instead"])
+    assert not await faults(page)
+
+    def hostile(document: Any) -> None:
+        trial = document["refinement"]["trials"][0]
+        trial["edit"] |= {"passage": HOSTILE, "instead": HOSTILE, "reason": HOSTILE, "persona_name": HOSTILE}
+        document["refinement"]["untried"] = [row["script_id"] for row in document["ranking"]["rows"][4:5]]
+
+    await change_result(page, hostile)
+    await expect(card.locator("del").first).to_have_text(HOSTILE)
+    assert await page.evaluate("window.hit") is None
+    assert (await api.get(f"/api/pipeline/results/{run_id}")).json()["refinement"]["trials"][0] == trial

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from playwright.async_api import Page
 
 from flair_ray.domain.events import Event
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import SIX, RunId, StageName
 from flair_ray.errors import BadRequest
 from flair_ray.stores.redis_store import RedisRunStore
 from flair_ray.terminal.progress import RunProgress
@@ -89,7 +89,7 @@ async def agree(reducer: Page, log: list[Event]) -> None:
         assert page["elapsed"] == pytest.approx(progress.elapsed_s(now) * 1000)
         eta = progress.eta_s(now)
         assert page["eta"] == (None if eta is None else pytest.approx(eta * 1000, abs=20))
-        for stage, said in zip(progress.stages.values(), page["stages"], strict=True):
+        for stage, said in zip((progress.stages[name] for name in SIX), page["stages"], strict=True):
             elapsed = stage.elapsed_ms(progress.shown_ms(now))
             assert said == [stage.status, stage.completed, stage.total, len(stage.skips), elapsed]
         assert dict(page["points"]) == dict(progress.points)
@@ -97,6 +97,26 @@ async def agree(reducer: Page, log: list[Event]) -> None:
 
 async def test_it_counts_as_the_terminal_does(reducer: Page, log: list[Event]) -> None:
     await agree(reducer, log)
+
+
+async def test_a_refinement_leaves_the_six_stages_as_they_are(
+    opened: Open, api: httpx2.AsyncClient, store: RedisRunStore, started: Started
+) -> None:
+    run_id = await started(api, "refined", num_videos=12, num_scripts=4, num_personas=6, top_n=2, refine=True)
+    await come_to_rest(store, run_id, "pipeline_complete")
+    log = await store.events(RunId(run_id))
+    page = await opened(f"{api.base_url}/#/insights")
+    await page.evaluate(PREPARE, [event.envelope() for event in log])
+    await agree(page, log)
+    steps = await page.evaluate("""() => {
+      let state = initial();
+      return log.map((message) => (state = reduce(state, message)).refine).filter(Boolean)
+        .map((refine) => [refine.step, refine.completed, refine.total]);
+    }""")
+    assert [step for step in steps if step[1] == step[2] > 0][-1][0] == "REFINE_JUDGE"
+    lines = await page.evaluate("() => fold(log).log.map((line) => line.text)")
+    assert any("what would change their minds" in line for line in lines)
+    assert any("edits judged" in line for line in lines)
 
 
 async def test_what_was_replaced_or_asked_again_counts_nowhere(opened: Open, quiet_api: httpx2.AsyncClient) -> None:

@@ -2,8 +2,8 @@
 
     python -m tests.chaos.two_nodes REDIS_URL STAGE SHARE
 
-A process of its own, because a process has one Ray. The head has no CPUs, so the stage's tasks are on one of the two
-nodes; that one's raylet is killed with everything on it, actors included, and the run has to go on with the other.
+A process of its own, because a process has one Ray. The head has no CPUs, so the stage's tasks are on the two
+nodes; the raylet of one is killed with everything on it, actors included, and the run has to go on with the other.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from flair_ray.cli import app as command_line
 from flair_ray.config import Settings, load_settings
+from flair_ray.domain.ids import given_run_id
 from flair_ray.engine.ray_executor import SHARD_CPUS
 from tests.cluster.conftest import OVERLAYS, ROOT, Rendered, cluster_spec, of_kind, ray_groups
 
@@ -267,13 +268,16 @@ def test_every_port_that_is_named_is_a_pods(overlay: str, rendered: Rendered, ra
 
 
 @pytest.mark.parametrize("overlay", BATCH)
-def test_a_batch_run_is_a_line_that_flair_takes_and_runs_once(overlay: str, rendered: Rendered) -> None:
+def test_a_batch_run_is_a_line_that_flair_takes_and_pays_once(overlay: str, rendered: Rendered) -> None:
+    """A further try has the run's id, and so goes on with it; the dashboard calls the job by it."""
     (job,) = of_kind(rendered[overlay], "RayJob")
     program, *words = shlex.split(job["spec"]["entrypoint"])
     assert program == "flair"
     command: Any = typer.main.get_command(command_line)
-    command.commands[words[0]].make_context(words[0], words[1:])
-    assert job["spec"]["backoffLimit"] == 0
+    given = command.commands[words[0]].make_context(words[0], words[1:]).params
+    assert job["spec"]["metadata"] == {"job_name": given["run_id"]}
+    assert given_run_id(given["run_id"])
+    assert job["spec"]["backoffLimit"] > 0
     assert job["spec"]["shutdownAfterJobFinishes"]
 
 

@@ -19,8 +19,9 @@ from tests.cluster.conftest import OVERLAYS, ROOT, Rendered, of_kind, ray_groups
 
 KUBERNETES = "1.37"
 KUBERAY = ROOT.parent / "shared/schemas/kuberay-v1.7.0"
-WITHOUT_SCHEMA = {"PodMonitor"}
-"""Of the Prometheus operator, which ships none here; its ports are compared with the pods' in test_manifests."""
+WITHOUT_SCHEMA = {"PodMonitor", "PrometheusRule"}
+"""Of the Prometheus operator, which ships none here; ports are compared with the pods' in test_manifests, and rules are
+read in test_watching."""
 
 Schemas = dict[str, jsonschema.Draft202012Validator]
 

@@ -10,7 +10,7 @@ import pytest
 
 from flair_ray.config import Settings
 from flair_ray.domain.calls import ChatRequest, Completion
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import REFINING, SIX, RunId, StageName
 from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.order import Order, prepare
@@ -39,6 +39,7 @@ class OfflineBut(OfflineProvider):
 
 def test_the_plan_is_data() -> None:
     assert [step.name for step in PLAN] == list(StageName)
+    assert tuple(step.name for step in PLAN if step.name not in REFINING) == SIX
 
 
 async def test_a_run_is_recorded_before_it_is_driven(store: RedisRunStore, submit: Submit, small_order: Order) -> None:

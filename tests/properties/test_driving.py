@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from flair_ray.domain.calls import ChatRequest, Completion
 from flair_ray.domain.events import Event
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import SIX, RunId, StageName
 from flair_ray.domain.people import Persona
 from flair_ray.domain.runs import RunStatus
 from flair_ray.domain.videos import Video
@@ -92,7 +92,7 @@ def check_log(events: list[Event], result: RunResult) -> None:
     assert events[0].name == "pipeline_started"
     assert events[-1].name == "pipeline_complete"
     assert names["pipeline_started"] == names["pipeline_complete"] == 1
-    assert names["stage_started"] == names["stage_completed"] == len(StageName)
+    assert names["stage_started"] == names["stage_completed"] == len(SIX)
     told = Counter(_item(e) for e in events if e.name in PROGRESS)
     assert set(told.values()) == {1}
     assert max(Counter((e.name, _item(e)[1]) for e in events if e.name in STARTS).values()) == 1

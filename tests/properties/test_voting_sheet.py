@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from flair_ray.data import sample_personas
 from flair_ray.domain.answers import BallotForm
 from flair_ray.domain.ids import ScriptId
+from flair_ray.domain.labels import CONSONANTS, labels
 from flair_ray.domain.scripts import CandidateScript
 from flair_ray.errors import InvalidAnswer
-from flair_ray.stages.s4_vote import BLOCKS, CONSONANTS, Vote, cyclic_orders, labels, work
+from flair_ray.stages.s4_vote import BLOCKS, Vote, cyclic_orders, work
 
 counts = st.integers(1, 60)
 seeds = st.integers()

@@ -91,6 +91,8 @@ async def test_a_run_from_its_start_to_its_files(api: httpx2.AsyncClient, starte
         ({"voter_model": "local:/etc/passwd"}, "voter_model"),
         ({"reasoning_model": "local", "voter_model": "/etc/passwd"}, "voter_model"),
         ({"rigor": "extreme"}, "rigor"),
+        ({"refine": "yes"}, "refine"),
+        ({"refine": 1}, "refine"),
         ({"num_videos": "2"}, "num_videos"),
         ({"num_videos": True}, "num_videos"),
     ],
@@ -236,7 +238,10 @@ async def test_a_page_from_elsewhere_starts_nothing(quiet_api: httpx2.AsyncClien
 async def test_what_a_form_is_filled_with(quiet_api: httpx2.AsyncClient) -> None:
     assert (await quiet_api.get("/api/providers")).json()["reasoning"][0] == "offline"
     prompts = (await quiet_api.get("/api/prompts/preview")).json()
-    assert prompts.keys() == {"s1", "s3", "s3_feedback", "s4", "s4_feedback", "s6"}
+    assert prompts.keys() == {
+        *("s1", "s3", "s3_feedback", "s4", "s4_feedback", "s6"),
+        *("refine_edit", "refine_compare"),
+    }
     assert "{video}" in prompts["s1"]
     samples = (await quiet_api.get("/api/creator-profiles/samples")).json()
     assert len(samples) >= 6
@@ -244,6 +249,10 @@ async def test_what_a_form_is_filled_with(quiet_api: httpx2.AsyncClient) -> None
     estimated = (await quiet_api.post("/api/estimate", json=BODY | {"creator_profile": samples[0]["profile"]})).json()
     assert estimated["calls"] == 28
     assert estimated["usd"].keys() == {"low", "expected", "high"}
+    more = estimated["refine"]  # 3 scripts of 3 viewers each, 2 of 7 who choose, 5 who judge twice
+    assert (more["calls"], more["included"]) == (21, False)
+    asked = (await quiet_api.post("/api/estimate", json=BODY | {"refine": True})).json()
+    assert (asked["calls"], asked["refine"]) == (28 + 21, more | {"included": True})
 
 
 async def test_health_names_the_part_that_fails(quiet_api: httpx2.AsyncClient, hosts: LocalHosts) -> None:

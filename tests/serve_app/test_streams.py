@@ -6,13 +6,16 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from uuid import uuid4
 
 import httpx2
+from redis.asyncio import Redis
 
 from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
 from flair_ray.stores import keys
 from flair_ray.stores.redis_store import RedisRunStore, connect, listener
+from flair_ray.telemetry import metrics, record
 from serve_app.feed import QUEUE, Feed
 from serve_app.streams import Streams
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
@@ -139,6 +142,18 @@ async def test_a_viewer_who_reads_slowly_loses_nothing(
     await feed.close()
     await redis.aclose()
     await redis.connection_pool.aclose()
+
+
+async def test_viewers_are_counted_and_how_late_events_reach_them(redis_url: str, redis: Redis) -> None:
+    feed, run_id = Feed(listener(redis_url)), RunId(uuid4().hex)
+    before = record.said(metrics.EVENTS_LAG_S)
+    with feed.watching(run_id, "0") as (viewer, _), feed.watching(run_id, "0"):
+        assert record.said(metrics.VIEWERS) == 2
+        await redis.xadd(keys.events(run_id), {"name": "vote_cast", "data": "{}"})
+        await viewer.queue.get()
+    assert record.said(metrics.VIEWERS) == 0
+    assert record.said(metrics.EVENTS_LAG_S) == before + 1
+    await feed.close()
 
 
 async def test_a_viewer_whose_events_are_not_kept_is_told_where_the_run_stands(

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from flair_ray.config import KEY_NAMES, Settings
-from flair_ray.stores.cloudwatch import BACKLOG, WORKERS
 from flair_ray.stores.dynamodb import EXPIRY, INDEX, INDEX_KEYS, KEYS
+from flair_ray.telemetry.metrics import BACKLOG, WORKERS
 from tests.system.conftest import tool
 
 pytestmark = pytest.mark.long
@@ -213,13 +213,13 @@ def test_a_replica_is_on_every_front_node_and_nowhere_else(stacks: Stacks) -> No
 def test_workers_follow_what_the_app_tells(stacks: Stacks) -> None:
     policy = stacks.one("ApplicationAutoScaling::ScalingPolicy")["TargetTrackingScalingPolicyConfiguration"]
     metric = policy["CustomizedMetricSpecification"]
-    assert (metric["Namespace"], metric["MetricName"]) == (stacks.name, BACKLOG)
+    assert (metric["Namespace"], metric["MetricName"]) == (stacks.name, BACKLOG.cloudwatch)
     assert {stacks.environ(name)["FLAIR_CLOUDWATCH_NAMESPACE"] for name in NODES} == {stacks.name}
     target = stacks.one("ApplicationAutoScaling::ScalableTarget")
     assert 1 <= target["MinCapacity"] < target["MaxCapacity"]
     assert "DesiredCount" not in stacks.service("worker"), "a deployment would undo the scaling"
     watched = {(a.get("Namespace"), a.get("MetricName")) for a in stacks.of("CloudWatch::Alarm")}
-    assert (stacks.name, WORKERS) in watched
+    assert (stacks.name, WORKERS.cloudwatch) in watched
     assert all(alarm["AlarmActions"] for alarm in stacks.of("CloudWatch::Alarm"))
 
 

@@ -19,7 +19,7 @@ import boto3
 import httpx2
 import pytest
 
-from flair_ray.stores.cloudwatch import WORKERS
+from flair_ray.telemetry.metrics import WORKERS
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
 from tests.system.ecs_nodes import (
@@ -137,7 +137,7 @@ def workers_told() -> float:
     now = datetime.now(UTC)
     answer = boto3.client("cloudwatch").get_metric_statistics(
         Namespace="flair-dev",
-        MetricName=WORKERS,
+        MetricName=WORKERS.cloudwatch,
         StartTime=now - timedelta(minutes=10),
         EndTime=now + timedelta(minutes=10),
         Period=60,

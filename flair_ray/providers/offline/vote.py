@@ -30,8 +30,8 @@ QUALITY, TASTE, WHIM = 0.6, 0.7, 0.8
 def vote(sheet: PollSheet, voter: Voter, seed: int) -> BallotForm:
     """One voter's top min(5, N), best first, with a line on the favourite."""
     persona, texts = voter.persona, tuple(_text(s) for s in sheet.scripts)
-    tastes = _tastes(persona)
-    appeal = _appeal(texts, persona, tastes, (seed, sheet.seed))
+    tastes = tastes_of(persona)
+    appeal = appeal_of(sheet.scripts, persona, (seed, sheet.seed))
     order = sorted(range(len(texts)), key=lambda i: (-appeal[i], texts[i], sheet.labels[i]))
     favourite = sheet.scripts[order[0]]
     top = [sheet.labels[i] for i in order[:BALLOT_LENGTH]]
@@ -42,7 +42,9 @@ def _text(script: CandidateScript) -> str:
     return "\n".join((clean(script.hook), clean(script.body), clean(script.payoff)))
 
 
-def _appeal(texts: Sequence[str], persona: Persona, tastes: dict[str, int], key: tuple[int, int]) -> list[float]:
+def appeal_of(scripts: Sequence[CandidateScript], persona: Persona, key: tuple[int, int]) -> list[float]:
+    """How much each of these scripts appeals to a viewer, among each other."""
+    texts, tastes = tuple(map(_text, scripts)), tastes_of(persona)
     traits = [_traits(text) | {"fresh": fresh} for text, fresh in zip(texts, _freshness(texts), strict=True)]
     scaled = {name: _scaled([t[name] for t in traits]) for name in traits[0]}
     likes = _likes(persona, tastes)
@@ -104,7 +106,7 @@ def _scaled(values: Sequence[float]) -> list[float]:
     return [(v - mean) / deviation if deviation > 1e-9 else 0.0 for v in values]
 
 
-def _tastes(persona: Persona) -> dict[str, int]:
+def tastes_of(persona: Persona) -> dict[str, int]:
     """How strongly each taste shows in what is said of the persona; the attention style says it twice."""
     style, habits = clean(persona.attention_style), clean(persona.platform_behavior)
     said = f"{style} {style} {habits} {clean(' '.join(persona.interests))}"

@@ -50,8 +50,9 @@ async function call(method, path, { headers = {}, ...options } = {}) {
   }
   const at = Date.parse(answer.headers.get("date"));
   if (at) skewMs = Date.now() - at;
-  const body = answer.status === 204 ? null : await answer.json().catch(() => null);
+  const body = answer.status === 204 ? null : await answer.json().catch(() => {});
   if (!answer.ok) throw new Problem(answer.status, body);
+  if (body === undefined) throw new Problem(0); // cut off within it
   return body;
 }
 

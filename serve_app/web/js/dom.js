@@ -46,8 +46,7 @@ export function announce(what) {
 export function roving(list) {
   const items = () => [...list.querySelectorAll("button")];
   const rest = () => {
-    const all = items();
-    if (all.length && !all.some((item) => item.tabIndex === 0)) all[0].tabIndex = 0;
+    if (!list.querySelector('[tabindex="0"]')) list.querySelector("button")?.setAttribute("tabindex", "0");
   };
   list.addEventListener("keydown", (event) => {
     const all = items();

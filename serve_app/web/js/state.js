@@ -23,7 +23,7 @@ export const initial = () => ({
   lastId: "", assumed: false, runId: "", status: "pending", recovering: false, error: "", results: 0,
   provider: "", model: "", warnings: [], topN: 0, viewers: 0, createdMs: null, startedMs: null, endedMs: null, doneMs: 0,
   spend: null, profile: null, stages: Object.fromEntries(STAGES.map((name) => [name, NO_STAGE])),
-  videos: [], patterns: [], scripts: [], personas: [], finals: [], points: {}, topIds: [], log: [],
+  videos: [], patterns: [], scripts: [], personas: [], finals: [], points: {}, topIds: [], refine: null, log: [],
 });
 
 export function reduce(state, message) {
@@ -180,6 +180,20 @@ function onSkip(state, data, at) {
   return logged(settled(state, name, id, at, data, fields), at, "skip", `${id} was left out: ${fields.reason}`);
 }
 
+// Between the count and the voice, where edits were asked for.
+const ASKED = {
+  REFINE_PROPOSE: "Viewers who ranked the best scripts lowest are asked what would change their minds.",
+  REFINE_CHOOSE: "A part of the panel chooses one edit for each script.",
+  REFINE_JUDGE: "The rest of the panel compares each script without and with its edit.",
+};
+
+function withStep(state, data, at) {
+  const step = state.refine;
+  if (step?.step !== str(data.step)) return { ...state, doneMs: at }; // of a step that is over
+  const total = Math.max(step.total, num(data.total)), completed = Math.max(step.completed, num(data.completed));
+  return { ...state, doneMs: at, refine: { ...step, total, completed } };
+}
+
 function onRecovery(state, data, at) {
   const silent = state.lastId ? at - Number(state.lastId.split("-")[0]) : 0;
   const stages = Object.fromEntries(STAGES.map((name) => {
@@ -227,6 +241,19 @@ const HANDLERS = {
   }),
   vote_cast: onVote,
   s5_complete: (s, d) => ({ ...s, topIds: strings(d.top_ids) }),
+  refine_started: (s, d, at) => logged({ ...s, refine: { step: str(d.step), total: num(d.total_items), completed: 0 } },
+    at, "stage", ASKED[d.step] ?? "The scripts are refined."),
+  refine_progress: (s, d, at) => {
+    const next = withStep(s, d, at);
+    return d.reason ? logged(next, at, "item", `${str(d.persona_name)}, of ${str(d.script_id)}: ${str(d.reason)}`) : next;
+  },
+  refine_skipped: withStep,
+  refine_completed: (s) => ({ ...s, refine: null }),
+  refine_result: (s, d, at) => {
+    const trials = Array.isArray(d.trials) ? d.trials : [];
+    const helped = trials.filter((trial) => trial?.verdict === "gain").length;
+    return logged(s, at, "stage", `${many(trials.length, "edit")} judged: ${helped || "none"} clearly better.`);
+  },
   s6_task_started: (s, d, at) => started(s, "S6_PERSONALIZE", str(d.script_id), at, { rank: num(d.rank) }),
   s6_progress: (s, d, at) => logged(
     settled(s, "S6_PERSONALIZE", str(d.script_id), at, d, { state: "done" }), at, "item", `${str(d.script_id)} is in your voice.`),

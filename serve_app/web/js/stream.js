@@ -1,26 +1,24 @@
 // A run's events, for as long as they are wanted: from the beginning or a cursor, through lost connections, sleeping
 // laptops and a server that is started again: what is refused, lost or silent is asked for anew from the last id. A
 // hidden page lets go, because all tabs share six connections.
+//
+// Read by hand and not by an EventSource, which dispatches all that has come in one task: of a long log tens of
+// milliseconds. Here it is taken a piece at a time, and unpacked by whoever takes it in.
 
 import { get } from "./api.js";
 
-const NAMES = [
-  "pipeline_started", "stage_started", "stage_completed", "s1_task_started", "s1_progress", "s1_video_skipped",
-  "s2_complete", "s3_task_started", "s3_progress", "s3_complete", "s4_task_started", "vote_cast", "s5_complete",
-  "s6_task_started", "s6_progress", "item_skipped", "pipeline_recovered", "pipeline_complete", "pipeline_error",
-  "pipeline_cancelled", "heartbeat", "snapshot",
-];
 const ENDS = ["pipeline_complete", "pipeline_error", "pipeline_cancelled"];
 const ENDED = ["completed", "failed", "cancelled"];
 const SILENT_MS = 40_000; // a heartbeat comes every 25 s
 const LOOK_MS = 5_000;
 const LET_GO_MS = 20_000;
 const MOST_MS = 10_000;
+const SLICE_MS = 5; // of a task
 
 // Calls `onMessage` with each message, as text or parsed, `onLink` with "live", "lost", "over" or "gone". Ends with the signal.
 // Returns `again()`, which looks whether there is more: after a resume.
 export function follow(runId, { signal, onMessage, onLink }) {
-  let source = null;
+  let source = null; // what ends the connection there is
   let cursor = "";
   let ended = false; // the last event was one that ends a run
   let over = false;
@@ -34,31 +32,35 @@ export function follow(runId, { signal, onMessage, onLink }) {
   };
   const stop = () => {
     clearTimeout(timer);
-    source?.close();
+    source?.abort();
     source = null;
   };
 
-  function open() {
+  async function open() {
     stop();
     if (signal.aborted) return;
+    const mine = source = new AbortController();
     const from = cursor ? `?cursor=${encodeURIComponent(cursor)}` : "";
-    source = new EventSource(`/api/pipeline/status/${runId}${from}`);
-    source.onopen = () => onLink("live");
-    source.onerror = (event) => (event.target.readyState === EventSource.CLOSED ? refused() : lost());
-    for (const name of NAMES) source.addEventListener(name, heard);
     heardAt = performance.now();
+    try {
+      const answer = await fetch(`/api/pipeline/status/${runId}${from}`, { signal: mine.signal, cache: "no-store" });
+      if (answer.status !== 200) return await refused();
+      onLink("live");
+      for await (const block of blocks(answer.body)) if (mine === source) heard(block);
+    } catch { /* cut off */ }
+    if (mine === source) lost();
   }
 
-  // Thousands of these may come in one task.
-  function heard(event) {
-    cursor = event.lastEventId || cursor;
+  function heard(block) {
+    heardAt = performance.now();
+    const { id, event, data } = fields(block);
+    if (!data) return;
+    cursor = id || cursor;
     failures = 0;
-    if (event.type !== "heartbeat") ended = ENDS.includes(event.type);
-    onMessage(event.data);
-    heardAt = performance.now();
+    if (event !== "heartbeat") ended = ENDS.includes(event);
+    onMessage(data);
   }
 
-  // Not left to the EventSource, whose address has an older cursor.
   function lost() {
     stop();
     onLink("lost");
@@ -95,3 +97,28 @@ export function follow(runId, { signal, onMessage, onLink }) {
   open();
   return () => { over = false; open(); };
 }
+
+// The blocks of a stream, each whole: one that was cut off is asked for again.
+async function* blocks(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let until = 0;
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const whole = (rest + value).split("\n\n");
+    rest = whole.pop();
+    for (const block of whole) {
+      yield block;
+      if (performance.now() > until) {
+        await new Promise((go) => setTimeout(go));
+        until = performance.now() + SLICE_MS;
+      }
+    }
+  }
+}
+
+const fields = (block) => Object.fromEntries(block.split("\n").map((line) => {
+  const at = line.indexOf(":");
+  return [line.slice(0, at), line.slice(at + 1).trimStart()];
+}));

@@ -18,6 +18,7 @@ from flair_ray.flow.clock import SystemClock
 from flair_ray.ports import Ask, Limits, Settlement
 from flair_ray.stores.permits import RedisPermits
 from flair_ray.stores.redis_store import connect
+from flair_ray.telemetry import metrics, record
 
 LEASE_S = 0.5
 HOLDER = """
@@ -57,6 +58,26 @@ async def test_a_poll_is_answered_when_somebody_else_is_done(limiter: RateLimite
     assert not poll.done()
     await limiter.exchange("one", settled=[Settlement("a", "ok")])
     assert (await poll).permit_ids == ("c",)
+
+
+async def test_what_waits_is_held_and_has_waited_is_told(permits: RedisPermits) -> None:
+    await permits.declare(Limits(max_in_flight=2))
+    account = f"openai-{uuid4().hex[:6]}"
+    limiter = RateLimiter(permits, SystemClock(), account)
+
+    def said() -> list[float]:
+        told = (metrics.PERMITS_WANTED, metrics.PERMITS_HELD, metrics.PERMIT_WAIT_S)
+        return [record.said(metric, account=account) for metric in told]
+
+    await limiter.exchange("one", [Ask(name, 1) for name in "abcd"])
+    assert said() == [2, 2, 2]
+    done = [Settlement("d", "unused"), Settlement("a", "ok")]
+    assert (await limiter.exchange("one", settled=done)).permit_ids == ("c",)
+    assert said() == [0, 2, 3]
+    await limiter.exchange("one", settled=[Settlement("b", "ok"), Settlement("c", "ok")])
+    assert said() == [0, 0, 3]
+    assert record.said(metrics.PERMIT_AGE_S, account=account) == 0
+    await limiter.close()
 
 
 async def test_a_grant_that_nobody_heard_of_is_told_with_the_next_call(limiter: RateLimiter) -> None:

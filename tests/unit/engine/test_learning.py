@@ -53,7 +53,7 @@ def test_a_spec_without_it_has_the_fingerprint_it_always_had(small_order: Order,
     spec, _ = prepare(small_order, settings)
     decides = replace(spec, fingerprint="", session_id="", cache=True, limits=Limits(), money=Money(), warnings=())
     before = json.loads(encode(decides))
-    for name in ("feedback", "video_model", "voter_model", "voter_limits", "rigor"):
+    for name in ("feedback", "video_model", "voter_model", "voter_limits", "rigor", "refine"):
         del before[name]
     text = json.dumps(before, separators=(",", ":"), ensure_ascii=False)
     assert spec.fingerprint == f"{answers_version()}-{digest(text, length=12)}"

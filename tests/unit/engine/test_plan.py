@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
+from flair_ray.config import Settings
 from flair_ray.domain.codec import adapter
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import REFINING, SIX, RunId, StageName
 from flair_ray.engine.driver import Driver
-from flair_ray.engine.order import Order
-from flair_ray.engine.plan import MAP_STAGES, PLAN, MapStep, ReduceStep
+from flair_ray.engine.order import Order, prepare
+from flair_ray.engine.plan import MAP_STAGES, PLAN, MapStep, ReduceStep, plan_of
 from flair_ray.ports import StageJob
 from flair_ray.stores.redis_store import RedisRunStore
 
@@ -32,9 +34,16 @@ CONTRACT = {
 """What clients that people already have read of a run that goes well; more may be there, never less."""
 
 
-def test_six_steps_four_maps_two_reduces() -> None:
-    assert [type(step) for step in PLAN] == [MapStep, ReduceStep, MapStep, MapStep, ReduceStep, MapStep]
-    assert list(MAP_STAGES) == [StageName.S1, StageName.S3, StageName.S4, StageName.S6]
+async def test_six_steps_four_maps_two_reduces(small_order: Order, settings: Settings) -> None:
+    spec, _ = prepare(small_order, settings)
+    assert [type(step) for step in plan_of(spec)] == [MapStep, ReduceStep, MapStep, MapStep, ReduceStep, MapStep]
+    assert [step.name for step in plan_of(spec)] == list(SIX)
+
+
+async def test_a_refinement_is_three_maps_before_the_last(small_order: Order, settings: Settings) -> None:
+    spec, _ = prepare(replace(small_order, refine=True), settings)
+    assert plan_of(spec) == PLAN
+    assert list(MAP_STAGES)[-4:] == [*REFINING, StageName.S6]
 
 
 @pytest.mark.parametrize("stage", MAP_STAGES.values(), ids=lambda stage: stage.name.value)

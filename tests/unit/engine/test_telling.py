@@ -19,10 +19,13 @@ from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.engine.telling import Teller
 from flair_ray.errors import ArchiveUnavailable
 from flair_ray.ports import Ask, StageJob
+from flair_ray.stores import keys
 from flair_ray.stores.backlog import SHORT_MS, RedisBacklog
-from flair_ray.stores.cloudwatch import BACKLOG, WORKERS, CloudWatch
+from flair_ray.stores.cloudwatch import CloudWatch
 from flair_ray.stores.permits import RedisPermits
 from flair_ray.stores.redis_store import RedisRunStore, connect
+from flair_ray.telemetry import record
+from flair_ray.telemetry.metrics import BACKLOG, QUEUE_AGE_S, RUNS_QUEUED, WORKERS, Metric
 from flair_ray.workbench import payer, worker_tools
 from tests.conftest import serving_redis
 
@@ -145,11 +148,11 @@ async def test_the_account_that_is_looked_at_is_the_one_that_workers_use(
     await tools.close()
 
 
-def told(name: str, namespace: str) -> list[float]:
+def told(metric: Metric, namespace: str) -> list[float]:
     now = datetime.now(UTC)
     answer = boto3.client("cloudwatch").get_metric_statistics(
         Namespace=namespace,
-        MetricName=name,
+        MetricName=metric.cloudwatch,
         StartTime=now - timedelta(minutes=5),
         EndTime=now + timedelta(minutes=5),
         Period=60,
@@ -158,36 +161,52 @@ def told(name: str, namespace: str) -> list[float]:
     return [point["Sum"] for point in answer["Datapoints"]]
 
 
-async def test_one_host_at_a_time_tells(aws: str, backlog: RedisBacklog, under_way: UnderWay) -> None:
+async def test_one_host_at_a_time_tells(
+    aws: str, store: RedisRunStore, backlog: RedisBacklog, under_way: UnderWay
+) -> None:
     await under_way(12)
     metrics = CloudWatch("one-host")
     for _ in range(3):
-        await Teller(backlog, metrics, lambda: WORKER_COUNT).tell()
+        await Teller(store, backlog, lambda: WORKER_COUNT, metrics).tell()
     await metrics.close()
     assert told(BACKLOG, "one-host") == [12 / WORKER_COUNT]
     assert told(WORKERS, "one-host") == [WORKER_COUNT]
 
 
 async def test_at_the_limit_only_the_workers_are_told(
-    aws: str, backlog: RedisBacklog, under_way: UnderWay, redis: Redis
+    aws: str, store: RedisRunStore, backlog: RedisBacklog, under_way: UnderWay, redis: Redis
 ) -> None:
     await under_way(12)
     permits = RedisPermits(redis, "account")
     await permits.declare(Limits(max_in_flight=1))
     await permits.exchange(asks(2))
     metrics = CloudWatch("at-the-limit")
-    await Teller(backlog, metrics, lambda: WORKER_COUNT).tell()
+    await Teller(store, backlog, lambda: WORKER_COUNT, metrics).tell()
     await metrics.close()
     assert told(BACKLOG, "at-the-limit") == []
     assert told(WORKERS, "at-the-limit") == [WORKER_COUNT]
 
 
 async def test_a_host_outlives_a_metric_that_nobody_takes(
-    backlog: RedisBacklog, caplog: pytest.LogCaptureFixture
+    store: RedisRunStore, backlog: RedisBacklog, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Away(CloudWatch):
         async def put(self, figures: object) -> None:
             raise ArchiveUnavailable("CloudWatch is away.")
 
-    await Teller(backlog, Away("away"), lambda: WORKER_COUNT).tell()
+    await Teller(store, backlog, lambda: WORKER_COUNT, Away("away")).tell()
     assert "CloudWatch is away." in caplog.text
+
+
+async def test_how_long_a_run_waits_is_told_by_every_host(
+    store: RedisRunStore, backlog: RedisBacklog, redis: Redis, hand_in: Callable[[], Awaitable[RunId]]
+) -> None:
+    teller = Teller(store, backlog, lambda: WORKER_COUNT)
+    await teller.tell()
+    assert (record.said(RUNS_QUEUED), record.said(QUEUE_AGE_S)) == (0, 0)
+    driven, waiting = await hand_in(), await hand_in()
+    await store.acquire(driven, 60)
+    await redis.zincrby(keys.hosted_runs(), -90_000, waiting)
+    await teller.tell()
+    assert record.said(RUNS_QUEUED) == 2
+    assert 90 <= record.said(QUEUE_AGE_S) < 120

@@ -6,13 +6,14 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import pytest
 
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.calls import CallTally, Usage
-from flair_ray.domain.ids import ItemId, PersonaId, RunId, ScriptId, StageName, VideoId
+from flair_ray.domain.ids import SIX, ItemId, PersonaId, RunId, ScriptId, StageName, VideoId
 from flair_ray.domain.patterns import (
     EmotionalArc,
     Exemplar,
@@ -25,6 +26,7 @@ from flair_ray.domain.patterns import (
     Trigger,
 )
 from flair_ray.domain.people import CreatorProfile, Persona
+from flair_ray.domain.refining import Edit, Preference, refinement
 from flair_ray.domain.runs import ModelChoice, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
 from flair_ray.domain.videos import Engagement, Video
@@ -150,8 +152,8 @@ def _final(script: CandidateScript, place: int, score: float) -> FinalScript:
 
 
 def _stages(videos: int, scripts: int, personas: int, top_n: int) -> dict[StageName, StageCounts]:
-    totals = dict(zip(StageName, (videos, 1, scripts, personas, 1, top_n), strict=True))
-    times = dict(zip(StageName, (4.12, 0.02, 1.4, 2.31, 0.04, 1.2), strict=True))
+    totals = dict(zip(SIX, (videos, 1, scripts, personas, 1, top_n), strict=True))
+    times = dict(zip(SIX, (4.12, 0.02, 1.4, 2.31, 0.04, 1.2), strict=True))
     return {
         name: StageCounts(
             status="completed",
@@ -250,6 +252,18 @@ HOSTILE = (
 )
 
 
+def with_edits(result: RunResult, text: str = "Look at the saucer first.") -> RunResult:
+    """The same run, had it asked what would change minds: the winner's edit helps, the next one's does nothing."""
+    edits = []
+    best = [final.original_script for final in result.results[:3]]
+    for script, persona in product(best[:2], result.personas[1:3]):
+        now = replace(script, hook=text)
+        edits.append(Edit(script.script_id, persona.persona_id, text, text, script.hook, text, now))
+    who = [f"viewer {n}" for n in range(20)]
+    verdicts = [Preference(PersonaId(name), order, (1, order)) for name in who for order in (0, 1)]
+    return replace(result, refinement=refinement([script.script_id for script in best], edits, (), verdicts, {}))
+
+
 def build_hostile() -> RunResult:
     """A run in which every text that comes from outside tries to be markup."""
     result = build(scripts=3, personas=4, videos=5, top_n=2, provider="openai", notices=(HOSTILE,))
@@ -284,7 +298,7 @@ def build_hostile() -> RunResult:
     exemplar = Exemplar(VideoId("video-1"), HOSTILE, f"{HOSTILE} more")
     profile = replace(result.spec.profile, niche=HOSTILE, tone=HOSTILE)
     return replace(
-        result,
+        with_edits(result, HOSTILE),
         scripts=scripts,
         results=finals,
         spec=replace(result.spec, profile=profile, warnings=(HOSTILE,), model=ModelChoice("openai", HOSTILE)),
@@ -338,3 +352,8 @@ def partial(request: pytest.FixtureRequest) -> RunResult:
 @pytest.fixture(scope="session")
 def result() -> RunResult:
     return build()
+
+
+@pytest.fixture(scope="session")
+def edited(result: RunResult) -> RunResult:
+    return with_edits(result)

@@ -26,7 +26,7 @@ OWN_TAGS = frozenset(
     """
     html head meta title link style script body a header footer nav aside main section article div p span b br bdi
     h1 h2 h3 h4 ul ol li dl dt dd figure figcaption blockquote time details summary table thead tbody tr th td small
-    svg rect text defs pattern g button output
+    svg rect text defs pattern g button output del ins
     """.split()  # noqa: SIM905  # shorter to read
 )
 VOID = frozenset({"meta", "link", "br"})
@@ -80,6 +80,16 @@ def pages(result: RunResult) -> list[Page]:
 
 def sha(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def test_an_edit_stands_with_its_script_and_says_what_it_brought(edited: RunResult) -> None:
+    report, *_ = pages(edited)
+    assert edited.refinement is not None
+    for trial in edited.refinement.trials:
+        assert trial.summary in report.text
+        assert trial.edit.passage in report.text
+    assert report.text.count("What would change your mind?") == 2
+    assert "Ask for edits" not in report.text  # this run's stages are six
 
 
 def test_hostile_text_stays_text(hostile: RunResult) -> None:

@@ -50,6 +50,17 @@ def test_a_whole_run_is_valid(result: RunResult, tmp_path: Path) -> None:
     check(json.loads(json.dumps(result.document())))
 
 
+def test_a_run_that_asked_for_edits_is_valid(edited: RunResult, tmp_path: Path) -> None:
+    document = json.loads(json.dumps(edited.document()))
+    check(document)
+    found = document["refinement"]
+    assert [(trial["verdict"], trial["share"], trial["voters"]) for trial in found["trials"]] == [
+        ("gain", 1.0, 20),
+        ("no_clear_gain", 0.5, 20),
+    ]
+    assert len(found["untried"]) == 1
+
+
 def test_runs_that_ended_early_and_hostile_ones_are_valid(partial: RunResult, hostile: RunResult) -> None:
     check(partial.document())
     check(hostile.document())

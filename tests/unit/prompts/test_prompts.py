@@ -36,6 +36,8 @@ FIELDS = {
     "s3": {"creator", "videos", "library", "script_id", "pattern", "triggers", "structures", "assignment"}
     | {"together", "emotion", "loops"},
     "s4": {"count", "scripts", "viewer", "length"},
+    "refine_edit": {"creator", "viewer", "place", "script"},
+    "refine_compare": {"count", "groups", "viewer"},
     "s6": {"creator", "voice", "seconds", "rank", "script"},
 }
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flair_ray.domain.events import Event, EventName
-from flair_ray.domain.ids import StageName
+from flair_ray.domain.events import Event, EventName, Json
+from flair_ray.domain.ids import SIX, StageName
 from flair_ray.domain.runs import RunStatus
 from flair_ray.terminal.progress import RunProgress
+from tests.unit.terminal.conftest import Log
 
 T0 = 1_760_000_000_000
 
@@ -204,7 +206,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
     for number in range(draw(st.integers(0, 40))):
         data = draw(st.dictionaries(st.sampled_from(KEYS), JUNK))
         if draw(st.booleans()):
-            data["stage"] = draw(st.sampled_from(StageName)).value
+            data["stage"] = data["step"] = draw(st.sampled_from(StageName)).value
         item = {
             "completed": draw(st.integers(0, 9)),
             "total": draw(st.integers(0, 9)),
@@ -231,7 +233,7 @@ def test_replaying_changes_nothing(events: list[Event], data: st.DataObject) -> 
 @given(logs())
 def test_counts_keep_their_promises_whatever_the_log_says(events: list[Event]) -> None:
     progress = RunProgress()
-    reached = dict.fromkeys(progress.stages, 0)
+    reached = Counter[str]()
     for event in events:
         progress.apply(event)
         for name, stage in progress.stages.items():
@@ -242,3 +244,27 @@ def test_counts_keep_their_promises_whatever_the_log_says(events: list[Event]) -
         eta_s = progress.eta_s(event.at_ms)
         assert eta_s is None or eta_s >= 0
         assert progress.elapsed_s(event.at_ms) >= 0
+
+
+def test_a_refinement_shows_between_the_count_and_the_voice_once_it_begins() -> None:
+    log = Log()
+    log.begin()
+    assert list(after(log.events).stages) == [stage.value for stage in SIX]
+    log.stage(1, StageName.S5, 1)
+    log.end_stage(1, StageName.S5)
+    log.add(1, "refine_started", step="REFINE_PROPOSE", total_items=3)
+    told: dict[str, Json] = {"step": "REFINE_PROPOSE", "script_id": "S01", "total": 3}
+    log.add(2, "refine_progress", **told, persona_id="p1", persona_name="Ada", reason="Too long.", completed=1)
+    log.add(3, "refine_skipped", **told, persona_id="p2", reason="Not in the script.", completed=2)
+    run = after(log.events)
+    step = run.stages["REFINE_PROPOSE"]
+    assert list(run.stages)[4:6] == ["S5_REDUCE", "REFINE_PROPOSE"]
+    assert (step.status, step.completed, step.total, step.skips) == ("running", 2, 3, {"S01 p2": "Not in the script."})
+    assert list(run.news) == ["Ada: Too long."]
+    assert run.current is step
+    log.add(4, "refine_completed", step="REFINE_PROPOSE", used=1, skipped=1, late=0)
+    log.add(4, "refine_started", step="REFINE_NOBODY_KNOWS", total_items=3)
+    log.stage(5, StageName.S6, 2)
+    run = after(log.events)
+    assert (run.stages["REFINE_PROPOSE"].status, run.stages["REFINE_PROPOSE"].elapsed_ms(0)) == ("completed", 3000)
+    assert list(run.stages)[-2:] == ["REFINE_PROPOSE", "S6_PERSONALIZE"]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from flair_ray.domain.calls import CallTally, Usage
-from flair_ray.domain.ids import RunId, StageName
+from flair_ray.domain.ids import PersonaId, RunId, StageName
 from flair_ray.domain.insights import insights
 from flair_ray.domain.money import Money, Price
+from flair_ray.domain.refining import Edit, Preference, refinement
 from flair_ray.domain.runs import StageCounts
 from flair_ray.engine.estimate import Estimate, StageEstimate
 from flair_ray.inputs import read_videos
@@ -20,6 +21,7 @@ from flair_ray.result import Cost, RunResult
 from flair_ray.terminal.tables import (
     Check,
     doctor_table,
+    edits_table,
     estimate_table,
     ingest_table,
     insights_table,
@@ -180,3 +182,19 @@ def test_what_was_learned_fits_and_is_no_markup(show: Callable[..., str]) -> Non
     assert "shock hook, steady, surprise reveal" in " ".join(shown.split())
     assert SHOWN.split(",", maxsplit=1)[0] in " ".join(shown.split())
     assert "\x1b" not in shown
+
+
+def test_edits_show_before_and_after_with_the_share_that_prefers_them(
+    make_result: Callable[..., RunResult], show: Callable[..., str]
+) -> None:
+    result = make_result()
+    script, evil = result.scripts[0], "\x1b[31mSay this[/red]"
+    edit = Edit(script.script_id, PersonaId("p1"), "Ada", "No.", script.hook, evil, script)
+    picks = [Preference(PersonaId(f"v{n}"), order, (1,)) for n in range(9) for order in (0, 1)]
+    asked = replace(result, refinement=refinement([script.script_id], [edit], (), picks, {}))
+    text = show(edits_table(asked), width=120)
+    assert "Say this[/red]" in text
+    assert "\x1b" not in text
+    assert "100% (70% to 100%)" in text
+    assert "clearly better" in text
+    assert edits_table(result).row_count == 0

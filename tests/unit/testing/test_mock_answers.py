@@ -11,8 +11,12 @@ from jsonschema import Draft202012Validator
 from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, Field, TypeAdapter
 
-from flair_ray.domain.answers import PersonalizedDraft, ScriptDraft, VideoAnalysis, ballot_form
+from flair_ray.domain.answers import EditDraft, PersonalizedDraft, ScriptDraft, VideoAnalysis, ballot_form
+from flair_ray.domain.ids import ScriptId
+from flair_ray.domain.refining import edited
+from flair_ray.domain.scripts import CandidateScript
 from flair_ray.errors import InputError
+from flair_ray.stages.briefs import script_brief
 from flair_ray.testing.mock_answers import write_answer
 
 QUESTION = "Most people water their basil wrong. Here is why the roots rot, and what I do on Sunday instead."
@@ -189,3 +193,12 @@ def test_numbers_keep_told_bounds_and_keywords_win() -> None:
     assert write_answer(both, "Why?", 0) == 7
     more = {"type": "number", "description": "More than 0, at most 1."}
     assert all(0 < write_answer(more, "Why?", seed) <= 1 for seed in range(50))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_to_be_copied_stands_in_the_material_that_is_asked_about(seed: int) -> None:
+    script = CandidateScript(ScriptId("S01"), "p", "Hook.", "It's the pan. " + QUESTION, "Pay off.", 20.0, "")
+    question = f"<viewer>\nSomebody else entirely\n</viewer>\n\n{script_brief(script)}"
+    schema = to_strict_json_schema(EditDraft)
+    draft = _check(EditDraft, schema, question, seed)
+    assert edited(script, draft.passage, "Something else.")

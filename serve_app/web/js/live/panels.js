@@ -15,21 +15,27 @@ const clock = new Intl.DateTimeFormat([], { timeStyle: "medium", hour12: false }
 const DENSE = 150; // more tiles than these have no words
 const NARROW = 40; // more columns than these have no numbers
 
-// Nodes for items in order: made at first sight, updated when the item is another object; so many a frame, because a
-// page that comes late gets a thousand at once. `show` says whether all are shown.
-const AT_ONCE = 30;
-function keyed(list, make, update) {
+// A page that comes late gets a thousand items at once, and what is made in a frame is styled, laid out and painted in
+// the same task: so all lists together make so many elements a frame, about, and leave the rest to the next.
+const AT_ONCE = 80;
+let left = 0;
+export const beginFrame = () => { left = AT_ONCE; };
+
+// Nodes for items in order, of so many elements each: made at first sight, updated when the item is another object.
+// `show` says whether all are shown.
+function keyed(list, cost, make, update) {
   const seen = [];
   const nodes = [];
   const show = (items) => {
-    const changed = [];
-    for (let i = 0; i < items.length && changed.length <= AT_ONCE; i++) if (seen[i] !== items[i]) changed.push(i);
-    for (const i of changed.slice(0, AT_ONCE)) {
+    for (let i = 0; i < items.length; i++) {
+      if (seen[i] === items[i]) continue;
+      if (left <= 0) return false;
+      left -= cost;
       if (!nodes[i]) list.append((nodes[i] = make(items[i], i)));
       update(nodes[i], items[i]);
       seen[i] = items[i];
     }
-    return changed.length <= AT_ONCE;
+    return true;
   };
   show.again = () => { seen.length = 0; };
   return show;
@@ -57,12 +63,13 @@ export function rail() {
     for (const step of steps) {
       const stage = state.stages[step.name];
       if (stage.status !== "pending") text(step.time, duration(stageMs(state, step.name, now)));
-      if (stage === before?.stages[step.name] && state.status === before?.status) continue;
+      if (stage === before?.stages[step.name] && state.status === before?.status && state.refine === before?.refine) continue;
       const stuck = stage.status === "running" && ["failed", "cancelled"].includes(state.status);
       step.el.dataset.status = stuck ? state.status : stage.status;
       set(step.el, "aria-current", stage.status === "running" && "step");
       text(step.mark, stage.status === "completed" ? "✓" : stuck ? "!" : STAGES.indexOf(step.name) + 1);
-      text(step.count, stage.total > 1 ? `${stage.completed.toLocaleString("en")} / ${stage.total.toLocaleString("en")}` : stage.status === "completed" ? "done" : "");
+      const edits = step.name === "S5_REDUCE" && state.refine;
+      text(step.count, edits ? `edits: ${edits.completed} / ${edits.total}` : stage.total > 1 ? `${stage.completed.toLocaleString("en")} / ${stage.total.toLocaleString("en")}` : stage.status === "completed" ? "done" : "");
       step.bar.value = stage.status === "completed" ? 1 : stage.completed / Math.max(1, stage.total);
     }
   }
@@ -76,13 +83,13 @@ export function videos(signal) {
   let shown = [];
   let whole = true;
   const rest = roving(grid);
-  const show = keyed(grid,
+  const show = keyed(grid, 2,
     (video, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i } })),
     (li, video) => {
       const tile = li.firstChild;
       tile.dataset.state = video.state;
       if (video.hook) tile.dataset.hook = HOOKS.includes(video.hook) ? video.hook : "other";
-      text(tile, video.state === "skipped" ? "×" : spaced(video.hook));
+      if (grid.dataset.dense === "false") text(tile, video.state === "skipped" ? "×" : spaced(video.hook));
       set(tile, "aria-label", `${video.id}: ${video.state === "done" ? `${spaced(video.hook)} hook` : video.state === "skipped" ? "left out" : "being analysed"}`);
     });
   const refresh = cards(grid, (i) => aboutVideo(shown[i]), { signal });
@@ -108,7 +115,7 @@ export function videos(signal) {
       const row = bars.get(key);
       row.el.hidden = n === 0;
       text(row.n, n);
-      row.bar.style.setProperty("inline-size", `${(100 * n) / Math.max(1, analysed)}%`);
+      row.bar.style.setProperty("scale", `${n / Math.max(1, analysed)} 1`);
     }
     text(count, `${analysed.toLocaleString("en")} of ${Math.max(shown.length, state.stages.S1_MAP.total).toLocaleString("en")}`);
     return whole;
@@ -126,18 +133,26 @@ const aboutVideo = (video) => video && [
 
 export function patterns() {
   const list = h("ol", { class: "bars", tabindex: 0, "aria-label": "Patterns" });
+  let most = 1;
+  let whole = true;
+  const show = keyed(list, 6,
+    () => h("li", {}, h("span", {}), h("span", { class: "track" }, h("i", {})), h("b", { class: "num" }), h("span", { class: "num small soft" })),
+    (li, { label, support, lift }) => {
+      const [name, track, count, gain] = li.children;
+      text(name, spaced(label));
+      track.firstChild.style.setProperty("scale", `${support / most} 1`);
+      text(count, support);
+      text(gain, lift === null ? "no numbers" : `${lift.toFixed(2)} ×`);
+    });
   const { el, count } = panel("patterns", "What recurs",
     "How many videos share a pattern, and their engagement against the collection’s median, drawn toward 1 where videos are few.", list);
   function render(state, before) {
     el.hidden = state.patterns.length === 0;
-    if (state.patterns === before?.patterns) return;
-    const most = Math.max(...state.patterns.map((pattern) => pattern.support), 1);
-    list.replaceChildren(...state.patterns.map((pattern) => h("li", {},
-      h("span", {}, spaced(pattern.label)),
-      h("span", { class: "track" }, h("i", { style: { "inline-size": `${(100 * pattern.support) / most}%` } })),
-      h("b", { class: "num" }, pattern.support),
-      h("span", { class: "num small soft" }, pattern.lift === null ? "no numbers" : `${pattern.lift.toFixed(2)} ×`))));
+    if (state.patterns === before?.patterns && whole) return whole;
+    most = Math.max(...state.patterns.map((pattern) => pattern.support), 1);
+    whole = show(state.patterns);
     text(count, `${state.patterns.length} patterns`);
+    return whole;
   }
   return { el, render };
 }
@@ -146,7 +161,7 @@ export function scripts() {
   const list = h("ol", { class: "scripts" });
   const { el, count } = panel("drafts", "Scripts", null, list);
   let whole = true;
-  const show = keyed(list,
+  const show = keyed(list, 5,
     (script) => h("li", {}, h("p", { class: "small soft" }, `${script.id} `, h("span", {})), h("p", { class: "spoken" })),
     (li, script) => {
       li.dataset.state = script.state;
@@ -175,7 +190,7 @@ export function votes(signal) {
   let hooks = new Map();
   let whole = true;
   const rest = roving(rows);
-  const show = keyed(rows,
+  const show = keyed(rows, 10,
     (persona, i) => h("li", {}, h("button", { type: "button", tabindex: -1, dataset: { i } }, h("span", { class: "who" }), h("span", { class: "cells" }))),
     (li, persona) => {
       const row = li.firstChild;
@@ -228,7 +243,9 @@ export function board() {
   const list = h("ol", { class: "board", tabindex: 0, "aria-label": "Scripts by points" });
   const { el, count } = panel("leaders", "Running order", null, list);
   const rows = new Map();
+  let whole = true;
   function row(id) {
+    left -= 10;
     const parts = { place: h("b", { class: "num" }), hook: h("span", { class: "spoken" }), bar: h("i"), points: h("span", { class: "num" }), mark: h("span", { class: "chip" }) };
     parts.el = h("li", {}, parts.place, h("div", {}, parts.hook, h("span", { class: "track" }, parts.bar), h("span", { class: "small soft" }, id, " ", parts.mark)), parts.points);
     rows.set(id, parts);
@@ -237,25 +254,28 @@ export function board() {
   function render(state, before) {
     el.hidden = state.personas.length === 0;
     const same = ["points", "topIds", "finals", "scripts"].every((name) => state[name] === before?.[name]);
-    if (el.hidden || same) return;
+    if (el.hidden || (same && whole)) return true;
     const leaders = leaderboard(state);
     const most = Math.max(...leaders.map((script) => script.points), 1);
     const finals = new Map(state.finals.map((final) => [final.id, final.state]));
-    leaders.forEach((script, i) => {
+    whole = leaders.every((script, i) => {
+      if (left <= 0 && !rows.has(script.id)) return false;
       const parts = rows.get(script.id) ?? row(script.id);
       text(parts.place, i + 1);
       text(parts.hook, script.hook || script.id);
       text(parts.points, script.points);
-      parts.bar.style.setProperty("inline-size", `${(100 * script.points) / most}%`);
+      parts.bar.style.setProperty("scale", `${script.points / most} 1`);
       parts.el.dataset.chosen = script.chosen;
       const final = finals.get(script.id);
       parts.mark.hidden = !final;
       parts.mark.className = `chip ${final === "done" ? "ok" : final === "skipped" ? "warn" : "on"}`;
       text(parts.mark, { done: "in your voice", skipped: "as written", open: "being rewritten" }[final] ?? "");
       if (list.children[i] !== parts.el) list.insertBefore(parts.el, list.children[i] ?? null);
+      return true;
     });
     text(el.querySelector("h2"), state.topIds.length ? "The order" : "Running order");
     text(count, state.topIds.length ? `best ${state.topIds.length} chosen` : "5 points for a first place, 1 for a fifth");
+    return whole;
   }
   return { el, render };
 }
@@ -267,14 +287,16 @@ export function log() {
   let last = null;
   function render(state) {
     el.hidden = state.log.length === 0;
-    if (state.log.at(-1) === last) return;
     const from = last ? state.log.lastIndexOf(last) + 1 : 0;
     for (const line of state.log.slice(from)) {
+      if (left <= 0) return false;
+      left -= 3;
+      last = line;
       const at = new Date(line.at);
       list.prepend(h("li", { dataset: { kind: line.kind } }, h("time", { datetime: at.toISOString() }, clock.format(at)), h("span", {}, line.text)));
     }
     while (list.children.length > state.log.length) list.lastChild.remove();
-    last = state.log.at(-1);
+    return true;
   }
   return { el, render };
 }

@@ -4,7 +4,7 @@
 import { announce, clear, h, set, text } from "../dom.js";
 import { about, duration, usd } from "../format.js";
 import { current, elapsedMs, etaMs, isOver } from "../state.js";
-import { STAGE_NAMES, board, log, patterns, rail, scripts, videos, votes } from "./panels.js";
+import { STAGE_NAMES, beginFrame, board, log, patterns, rail, scripts, videos, votes } from "./panels.js";
 
 const DOING = {
   S1_MAP: "Watching your videos", S2_REDUCE: "Looking for what recurs", S3_SEQUENTIAL: "Writing scripts",
@@ -29,7 +29,7 @@ export function createView(root, { id, signal, stop, resume }) {
   const facts = { elapsed: fact("Elapsed"), eta: fact("Time left"), spend: fact("Spent"), calls: fact("Calls") };
   const head = h("h1", {});
   const sub = h("p", { class: "lede" });
-  const link = h("span", { class: "chip" });
+  const link = h("span", { class: "chip", role: "status" });
   const buttons = {
     stop: h("button", { class: "btn", type: "button", onclick: stop }, "Stop"),
     resume: h("button", { class: "btn btn-primary", type: "button", onclick: resume }, "Resume"),
@@ -54,6 +54,7 @@ export function createView(root, { id, signal, stop, resume }) {
   let told = "";
 
   function render(state, now) {
+    beginFrame();
     const whole = Object.values(panels).map((one) => one.render(state, before, now) !== false).every(Boolean);
     text(facts.elapsed.value, duration(elapsedMs(state, now)));
     const eta = etaMs(state, now);
@@ -72,6 +73,7 @@ export function createView(root, { id, signal, stop, resume }) {
     const [videos, written] = ["S1_MAP", "S3_SEQUENTIAL"].map((name) => state.stages[name].total);
     text(sub, videos ? `${videos} videos, ${written} scripts, ${state.viewers} viewers, the best ${state.topN} · ${state.model}` : state.model);
     const over = isOver(state);
+    facts.eta.el.hidden = over;
     buttons.stop.hidden = over || state.recovering;
     buttons.resume.hidden = !over || state.status === "completed";
     buttons.results.hidden = state.status !== "completed";

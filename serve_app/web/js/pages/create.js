@@ -44,7 +44,10 @@ export async function mount(root, { signal, go }) {
   const voters = add({ name: "voter_model", label: "Voting model", kind: "select",
     options: [["", "The one that writes"], ...named],
     hint: "A model likes what it wrote itself: let another one judge." });
-  const extras = [budget, seed, rigor, voters];
+  const refine = add({ name: "refine", label: "What would change your mind?", kind: "select",
+    options: [["", "Do not ask"], ["true", "Ask, and judge the edits"]],
+    hint: "Viewers who ranked your best scripts lowest propose an edit each; the panel compares with and without." });
+  const extras = [budget, seed, rigor, voters, refine];
   const fields = [...profile.fields, ...counts, provider, ...extras];
   const sizes = Object.entries(SIZES).map(([name, size]) => button(name, () => {
     counts.forEach((one, i) => one.set(size[i]));
@@ -63,7 +66,7 @@ export async function mount(root, { signal, go }) {
         h("div", { class: "row", role: "group", "aria-label": "Size" }, ...sizes),
         h("div", { class: "four" }, ...counts.map(({ el }) => el)),
         h("div", { class: "two" }, provider.el, budget.el),
-        fold("Advanced", h("div", { class: "two" }, rigor.el, voters.el, seed.el))),
+        fold("Advanced", h("div", { class: "two" }, rigor.el, voters.el, refine.el, seed.el))),
       preview.el),
     h("aside", { class: "card summary stack", "aria-label": "Your run" },
       h("h2", {}, "Your run"), cost, faults, press,
@@ -74,6 +77,7 @@ export async function mount(root, { signal, go }) {
     const body = { creator_profile: profile.get() };
     for (const one of [...counts, provider, ...extras]) body[one.name] = one.get();
     for (const { name } of extras) if (body[name] === null || body[name] === "") delete body[name]; // as without a form
+    if (body.refine) body.refine = true;
     if (draft.video_set) body.video_set_id = draft.video_set.video_set_id;
     return body;
   }
@@ -100,7 +104,7 @@ export async function mount(root, { signal, go }) {
       if (signal.aborted) return;
       refuse();
       clear(cost, estimated(found, draft));
-      clear(price, dollars(found.usd.expected));
+      clear(price, found.usd.expected !== null && dollars(found.usd.expected));
       cost.classList.remove("stale");
     } catch (problem) {
       if (!mine.aborted && !signal.aborted) refuse(problem);
@@ -167,7 +171,7 @@ function show({ el, input }) {
 function fresh(samples, providers) {
   const sizes = Object.fromEntries(COUNTS.map(({ name }, i) => [name, SIZES.Standard[i]]));
   return { ...sizes, sample: samples[0].id, creator_profile: samples[0].profile, reasoning_model: providers.reasoning[0],
-    max_usd: null, seed: null, rigor: null, voter_model: null, video_set: null };
+    max_usd: null, seed: null, rigor: null, voter_model: null, refine: null, video_set: null };
 }
 
 function kept() {
@@ -178,8 +182,9 @@ function kept() {
   }
 }
 
-function estimated({ usd, calls, duration_s, warnings, model }, { video_set }) {
+function estimated({ usd, calls, duration_s, warnings, model, refine }, { video_set }) {
   const rows = [["Model", model], ["Videos", video_set ? video_set.name : "sample library"], ["Calls", calls.toLocaleString("en")],
+    [refine.included ? "Of these, edits" : "Edits would add", `${refine.calls.toLocaleString("en")} · ${dollars(refine.usd.expected)}`],
     ["Takes about", duration_s < 1 ? "a moment" : about(1000 * duration_s)]];
   const range = usd.low !== usd.high && ` ${dollars(usd.low)} to ${dollars(usd.high)}`;
   return [h("p", { class: "price" }, dollars(usd.expected), h("small", {}, range)),

@@ -1,4 +1,5 @@
-// One run, while it goes and after: events come in, a state comes out, once a frame the page shows it.
+// One run, while it goes and after: events come in, a state comes out, once a frame the page shows it. A frame that was
+// spent on taking in a backlog leaves showing it to the next.
 
 import { get, post, serverNow } from "../api.js";
 import { h } from "../dom.js";
@@ -37,7 +38,7 @@ export async function mount(root, { params: { id }, signal }) {
     let taken = 0;
     while (taken < waiting.length && performance.now() < until) state = reduce(state, parsed(waiting[taken++]));
     waiting.splice(0, taken);
-    const whole = view.render(state, serverNow());
+    const whole = performance.now() < until && view.render(state, serverNow());
     if (waiting.length || !whole) frame = requestAnimationFrame(show);
     else root.dataset.event = state.lastId;
     const at = `${current(state)} ${isOver(state)}`;

@@ -4,6 +4,7 @@ import { announce, clear, h } from "../dom.js";
 import { get, Problem } from "../api.js";
 import { rankingTable } from "../parts/ranking.js";
 import { scriptText } from "../parts/script.js";
+import { edits } from "../parts/edits.js";
 import { filming } from "../parts/filming.js";
 import { audience, readVoters } from "../parts/audience.js";
 import { postForm } from "../parts/posts.js";
@@ -36,12 +37,14 @@ export async function mount(root, { params: { id }, signal }) {
     clear(detail,
       h("header", {}, h("div", { class: "row" },
         hint(`${final ? "To film" : "Below the cut"} · rank ${row.rank} of ${rows.length}`),
+        button("Ranking", () => { table.el.scrollIntoView(); table.mark(scriptId).focus({ preventScroll: true }); }, { class: "btn btn-small to-list" }),
         step(row.rank - 2, "Previous", "‹"), step(row.rank, "Next", "›")),
         h("h2", { id: "chosen", class: "spoken" }, final?.hook ?? script.hook),
         h("p", { class: "tags" }, [...script.pattern_used.split(","), script.theme, script.emotion].filter(Boolean)
           .map((part) => h("span", { class: "chip" }, spaced(part.trim()))),
           h("span", { class: "chip" }, duration(1000 * script.estimated_duration)))),
       scriptText(script, final),
+      edits(result.refinement, scriptId),
       final && filming(id, final, providers.video, signal),
       audience(row, result.ranking, voters, signal),
       postForm(id, scriptId, posts.performances, signal));

@@ -23,7 +23,7 @@ export function profileForm(samples, changed) {
   const essential = ESSENTIAL.map((spec) => field(spec, edited));
   const more = MORE.map((spec) => field(spec, edited));
   const fields = [...essential, ...more];
-  const cards = samples.map((sample) => button(h("span", {}, h("strong", {}, sample.label), h("small", {}, sample.description)), () => {
+  const cards = samples.map((sample) => button([h("i", { "aria-hidden": "true" }, sample.label[0]), h("span", {}, h("strong", {}, sample.label), h("small", {}, sample.description))], () => {
     set(sample.profile, sample.id);
     changed(sample.id);
     announce(`${sample.label} is filled in.`);

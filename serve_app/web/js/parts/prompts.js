@@ -3,7 +3,8 @@
 import { clear, h } from "../dom.js";
 import { button } from "./fields.js";
 
-const NAMES = { s1: "Analyze a video", s3: "Write a script", s4: "Vote", s6: "Personalize" };
+const NAMES = { s1: "Analyze a video", s3: "Write a script", s4: "Vote", refine_edit: "Ask for an edit", refine_compare: "Compare with and without",
+  s6: "Personalize" };
 
 // A fold with one prompt at a time. `fill(values)` puts a form's values into their places.
 export function promptPreview(templates) {

@@ -43,7 +43,10 @@ export function rankingTable({ ranking, requested }, pick) {
         name ? h("th", { scope: "col" }, name) : h("td", {})))),
       h("tbody", {}, rows.map(line))),
     more, sure && readings(ranking.evidence), hint(`Rule: ${ranking.rule}.`));
-  const mark = (id) => { for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(key === id)); };
+  const mark = (id) => {
+    for (const [key, button] of buttons) button.setAttribute("aria-pressed", String(key === id));
+    return buttons.get(id);
+  };
   return { el, mark };
 }
 
