@@ -36,7 +36,7 @@ class Form:
 
 
 FULL = Form((1, 10, 50, 100), ("declared", "found", "none"), 5, 100, (8.0, 8.0), 3)
-SHORT = Form((2, 36), ("declared", "none"), 1, 36, (3.0, 4.0), 1)
+SHORT = Form((36,), ("declared", "none"), 1, 36, (2.0, 3.0), 1)
 
 
 def unlimited(tools: Tools) -> Tools:

@@ -20,7 +20,7 @@ VIDEOS = 20
 SIZES = (VIDEOS, 1, 1, 1)
 LATENCY_S = 0.5
 FULL = {2: 5, 10: 5, 100: 5, 1000: 3}
-SHORT = {2: 2, 10: 1, 50: 1}
+SHORT = {2: 1, 20: 1}
 """Concurrent runs, and how often that is repeated."""
 CHART = Chart("", x="runs", y=("S1 calls",), by="cache", unit="calls for 20 videos", log="xy")
 

@@ -18,7 +18,7 @@ from flair_ray.testing.mock_llm import MockOptions, MockServer
 
 ITEMS = 42
 RUN = (30, 10, 12, 4)
-FULL, SHORT = (1, 2, 5, 10), (1, 3)
+FULL, SHORT = (1, 2, 5, 10), (3,)
 LATENCY_S = 0.2
 JOB, WHOLE = "one stage's work, delivered several times", "a whole run, driven several times"
 CHART = Chart(JOB, x="deliveries", y=("calls per item",), by="how", log="x")
