@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import yaml
+
 from flair_ray.domain.events import Event, EventName
 from flair_ray.inputs.profile import ProfileBody
 from tests.docs.blocks import NO_RUN, PAGES, ROOT, blocks, name
@@ -21,7 +23,7 @@ NOT_RUN = {
     "notebooks/README.md": 1,
 }
 """Blocks that need an account, a cluster or the network. Whoever adds one says so here, too."""
-LANGUAGES = {"sh", "python", "json", "text", "mermaid"}
+LANGUAGES = {"sh", "python", "json", "yaml", "text", "mermaid"}
 
 
 def test_what_is_not_run_is_counted() -> None:
@@ -44,3 +46,8 @@ def test_the_event_that_is_shown_is_one() -> None:
     message = json.loads(block.text)
     event = Event(message["id"], EventName(message["event"]).value, message["data"])
     assert event.envelope() == message
+
+
+def test_the_scrape_that_is_shown_is_one() -> None:
+    (block,) = blocks(ROOT / "docs" / "how-to" / "watch-it.md", "yaml")
+    assert all(job["job_name"] for job in yaml.safe_load(block.text)["scrape_configs"])
