@@ -118,6 +118,7 @@ def test_what_redis_has_forgotten_is_still_listed_and_exported(
     stop_embedded(elsewhere)
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_ranking(home: Path, finished: dict[str, Any]) -> None:
     again = documents(home, "run", "--provider=offline", *SMALL)
     assert again["ranking"] == finished["ranking"]
@@ -199,7 +200,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(home: Path) -> None:
     assert stats["repeated_prompts"] <= 4 + 4
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupt_says_how_to_go_on(home: Path, how: signal.Signals) -> None:
     with MockServer(MockOptions(latency_s=0.5)) as mock:
         process = start(home, "run", f"--base-url={mock.base_url}", "--max-in-flight=4", "--num-videos=40", *SMALL[1:])
