@@ -14,14 +14,15 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 QUEUE = 256
 """Events that wait for one viewer; half of what a default run has."""
 BLOCK_MS = 5_000
+ANSWER_S = 5.0
+"""Longer than any answer takes: a connection that is silent for longer is lost, and the client has no timeout."""
 PAGE = 500
 RECONNECT_S = 0.2
 WAKER_TTL_S = 60
@@ -98,7 +101,7 @@ class Feed:
 
     async def first(self, run_id: RunId) -> Event | None:
         """The earliest event that the log of a run has. Raises StoreUnavailable."""
-        async with translated():
+        async with translated(), in_time(ANSWER_S):
             entries: Any = await self._redis.xrange(keys.events(run_id), count=1)
         return next((_event(*entry) for entry in entries), None)
 
@@ -142,7 +145,8 @@ class Feed:
             streams: dict[Any, Any] = {self._waker: self._waker_id}
             streams |= {key: watched.last_id for key, watched in asked.items()}
             try:
-                reply: Any = await self._redis.xread(streams, count=PAGE, block=BLOCK_MS)
+                async with in_time(BLOCK_MS / 1000 + ANSWER_S):
+                    reply: Any = await self._redis.xread(streams, count=PAGE, block=BLOCK_MS)
             except (RedisError, OSError) as err:
                 log.warning("lost the logs", extra={"error": type(err).__name__})
                 await asyncio.sleep(RECONNECT_S)
@@ -159,6 +163,16 @@ class Feed:
             for entry in entries:
                 _deliver(asked[key], _event(*entry))
                 record.observe(metrics.EVENTS_LAG_S, max(0.0, now_ms - id_parts(entry[0])[0]) / 1000)
+
+
+@asynccontextmanager
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """Raises Redis' TimeoutError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as err:
+        raise RedisTimeoutError from err
 
 
 def _deliver(watched: _Watched, event: Event) -> None:

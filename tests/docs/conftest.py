@@ -89,6 +89,8 @@ def lay_out(folder: Path) -> None:
         (folder / "my_videos" / f"{video.video_id}.txt").write_text(video.transcript, encoding="utf-8")
     profile = next(blocks(ROOT / "docs" / "how-to" / "your-own-videos.md", "json")).text
     (folder / "me.json").write_text(profile, encoding="utf-8")
+    shutil.copytree(folder / "my_videos", folder / "my_batch" / "videos")
+    shutil.copy(folder / "me.json", folder / "my_batch")
     order = {"reasoning_model": "offline", "creator_profile": json.loads(profile)}
     (folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
     with (folder / "my_audience.csv").open("w", encoding="utf-8", newline="") as file:

@@ -13,7 +13,7 @@ from tests.docs.blocks import NO_RUN, PAGES, ROOT, blocks, name
 
 NOT_RUN = {
     "docs/how-to/a-model.md": 2,
-    "docs/how-to/a-ray-cluster.md": 1,
+    "docs/how-to/a-ray-cluster.md": 2,
     "docs/how-to/ecs.md": 3,
     "docs/how-to/kuberay.md": 7,
     "docs/how-to/open-it-to-others.md": 1,

@@ -12,7 +12,7 @@ const ENDED = ["completed", "failed", "cancelled"];
 const SILENT_MS = 40_000; // a heartbeat comes every 25 s
 const LOOK_MS = 5_000;
 const LET_GO_MS = 20_000;
-const MOST_MS = 10_000;
+const MOST_MS = 5_000;
 const SLICE_MS = 5; // of a task
 
 // Calls `onMessage` with each message, as text or parsed, `onLink` with "live", "lost", "over" or "gone". Ends with the signal.
