@@ -110,7 +110,7 @@ async def opened(chromium: Browser) -> AsyncIterator[Open]:
 async def state_of(page: Page, event_id: str = "") -> dict[str, Any]:
     """What a live page knows, once it has taken in this event; without what is asked for now and then."""
     if event_id:
-        await page.locator(f'.page-live[data-event="{event_id}"]').wait_for(timeout=45_000)
+        await page.locator(f'.page-live[data-event="{event_id}"]').wait_for(timeout=120_000)
     state: dict[str, Any] = await page.evaluate("document.querySelector('.page-live').state()")
     return {name: value for name, value in state.items() if name not in ("spend", "recovering", "assumed")}
 
