@@ -1,6 +1,7 @@
 """What experiments count holds in their short forms, on a real Ray and Redis; each in a process of its own.
 
-Claims of time are theirs alone: `python -m experiments --quick` says whether they hold on a machine with nothing else to do.
+Claims of time are theirs alone: `python -m experiments --quick` says whether they hold on a
+machine with nothing else to do.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def test_calls_are_those_that_the_run_counts(run: dict[str, Any]) -> None:
     for metric, name in names.items():
         told = {stage: counts[name] for stage, counts in by_stage.items() if counts[name]}
         until(partial(lambda metric, told: grown(metric, run) == told, metric, told))
-        assert told
+    assert sum(grown(m.CALLS, run).values()) >= 12 + 6 + 9 + 3  # which of them failed is the server's luck
 
 
 def test_tokens_and_dollars_are_too(run: dict[str, Any]) -> None:
