@@ -31,7 +31,7 @@ from typing import Any
 
 import psutil
 
-from experiments.rig import DEFAULT, SMALL, ground, many, order, studio, submit
+from experiments.rig import DEFAULT, SMALL, after_a_move, ground, many, order, studio, submit
 from experiments.rows import Row, row, table
 from experiments.stragglers.experiment import measured as stragglers_measured
 from flair_ray import data
@@ -182,21 +182,12 @@ async def halved() -> list[Row]:
         options = MockOptions(latency_s=1.0, max_in_flight=29, rpm=600)
         with MockServer(options) as mock, tempfile.TemporaryDirectory() as folder:
             async with studio(mock, Path(folder), hedged_share=0) as (opened, settings):
-                working = asyncio.create_task(many(mock, opened, settings, SMALL, 100, limits, 0))
-                while mock.stats()["ok"] < 200:  # noqa: ASYNC110  # another process' count
-                    await asyncio.sleep(0.1)
-                mock.configure(max_in_flight=15, rpm=300)
-                seen = []
-                for pause_s in (0, 10, 20):
-                    await asyncio.sleep(pause_s)
-                    stats = mock.stats()
-                    seen.append((stats["ok"], stats["rejected_429"]))
-                await working
-        (_, before), (ok, early), (end, late) = seen
+                working = many(mock, opened, settings, SMALL, 100, limits, 0)
+                early, ok, late = await after_a_move(mock, working, 200, {"max_in_flight": 15, "rpm": 300}, (10, 20))
         rows += [
-            row(f"limits {name}, halved: 429s in the first 10 s", [early - before], "", None),
-            row("  429s in the next 20 s", [100 * (late - early) / (end - ok + late - early)], "%", None, 2),
-            row("  used of the new limit in them", [(end - ok) / 20], "/s", 5.0),
+            row(f"limits {name}, halved: 429s in the first 10 s", [early], "", None),
+            row("  429s in the next 20 s", [100 * late / (ok + late)], "%", None, 2),
+            row("  used of the new limit in them", [ok / 20], "/s", 5.0),
         ]
     return rows
 

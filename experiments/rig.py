@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,6 +105,28 @@ async def many(
     """So many equal runs at once, of the tenants from ``first`` on."""
     runs = [await submit(opened, settings, order(mock, counts, first + i, limits)) for i in range(count)]
     return await drive_all(driver or opened.driver, runs)
+
+
+async def after_a_move(
+    mock: MockServer, working: Awaitable[object], answered: int, now: Mapping[str, object], windows: Sequence[float]
+) -> tuple[int, int, int]:
+    """Its options become ``now`` once so many calls of ``working`` were answered, which is then waited for.
+
+    Returns the 429s of the first of two windows (seconds), while the new limits are learned, and what was answered and
+    what refused in the second.
+    """
+    task = asyncio.ensure_future(working)
+    while mock.stats()["ok"] < answered:  # noqa: ASYNC110  # another process' count
+        await asyncio.sleep(0.05)
+    mock.configure(**now)
+    seen = []
+    for pause_s in (0.0, *windows):
+        await asyncio.sleep(pause_s)
+        stats = mock.stats()
+        seen.append((stats["ok"], stats["rejected_429"]))
+    await task
+    (_, before), (ok, early), (end, late) = seen
+    return early - before, end - ok, late - early
 
 
 def driver_on(opened: Studio, settings: Settings, url: str, key: str, change: Callable[[Tools], Tools]) -> Driver:

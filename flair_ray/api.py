@@ -36,7 +36,7 @@ from flair_ray.engine.filming import film, scripts_to_film
 from flair_ray.engine.learning import learned, with_lessons
 from flair_ray.engine.order import Order, check, differences, first_event, prepare
 from flair_ray.engine.past import AllRuns
-from flair_ray.engine.plan import Own
+from flair_ray.engine.plan import NOTHING_OWN, Own
 from flair_ray.engine.posting import report_post
 from flair_ray.engine.results import gather_result
 from flair_ray.errors import InputError, LeaseLost, ProviderError, RunConflict, RunNotFound, RunOutdated
@@ -49,7 +49,6 @@ from flair_ray.providers.prices import parse_price
 from flair_ray.result import RunResult
 from flair_ray.stores.local_files import LocalFiles
 from flair_ray.wiring import (
-    NOTHING_OWN,
     RUNS,
     Choice,
     Studio,

@@ -34,7 +34,7 @@ from flair_ray.engine.keeping import Keeper
 from flair_ray.engine.naming import service_name
 from flair_ray.engine.order import answers_version
 from flair_ray.engine.past import AllRuns
-from flair_ray.engine.plan import Own
+from flair_ray.engine.plan import NOTHING_OWN, Own
 from flair_ray.engine.ray_worker import ToolKit
 from flair_ray.engine.telling import Teller
 from flair_ray.errors import FlairError, InputError, MissingKey, StoreUnavailable
@@ -66,7 +66,6 @@ DEFAULT_MODELS = {
     OFFLINE: "offline-heuristic",
 }
 """Every provider, with the model it uses when none is named. The first whose key is set is the default."""
-NOTHING_OWN = Own()
 VIDEO_PACKAGES = ("av", "PIL", "fontpkg_inter")
 VENDOR_LIMITS = {"kimi": Limits(50, 200, 2_000_000)}
 """What a vendor documents for an account that has just been topped up.

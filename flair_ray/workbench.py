@@ -15,7 +15,7 @@ from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.tenants import sharer
 from flair_ray.engine.asking import Patience
 from flair_ray.engine.naming import service_name
-from flair_ray.engine.plan import Own
+from flair_ray.engine.plan import NOTHING_OWN, Own
 from flair_ray.engine.ray_executor import on_ray
 from flair_ray.engine.ray_limiter import LIMITER_GONE, RedisAccounts, limiter_exchange, own_exchange
 from flair_ray.engine.ray_personas import PersonasIn, open_panel
@@ -36,7 +36,6 @@ OFFLINE_IN_FLIGHT = 29
 """No server has to be spared; more at once would only hold more prompts in memory."""
 
 Accounts = Mapping[str, Account]
-NOTHING_OWN = Own()
 
 
 async def worker_tools(settings: Settings, redis_url: str, accounts: Accounts, own: Own = NOTHING_OWN) -> Tools:

@@ -205,8 +205,8 @@ def files() -> dict[str, str]:
 
 def stale() -> list[str]:
     """Files that are out of date, or not there."""
-    kept = {name: HERE / name for name in files()}
-    return [n for n, text in files().items() if not kept[n].exists() or kept[n].read_text(encoding="utf-8") != text]
+    made = ((HERE / name, text) for name, text in files().items())
+    return [kept.name for kept, text in made if not kept.exists() or kept.read_text(encoding="utf-8") != text]
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.harness import Chart, Claim, Point, Series, of, the
-from experiments.rig import SMALL, Ground, ground
+from experiments.rig import SMALL, Ground, after_a_move, ground
 from flair_ray.domain.runs import Limits
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.shard import Tools
@@ -86,22 +86,13 @@ async def _shared(series: Series, here: Ground, driver: Driver, way: str, tenant
 
 async def _moved(series: Series, here: Ground, driver: Driver, way: str, form: Form) -> None:
     with MockServer(MODEL) as mock:
-        working = asyncio.create_task(here.many(mock, SMALL, form.crowd, _limits(way), 0, driver))
-        while mock.stats()["ok"] < form.crowd:  # noqa: ASYNC110  # another process' count
-            await asyncio.sleep(0.05)
-        mock.configure(max_in_flight=(AT_ONCE + 1) // 2, rpm=PER_MINUTE // 2)
-        seen = []
-        for pause_s in (0.0, *form.windows):
-            await asyncio.sleep(pause_s)
-            stats = mock.stats()
-            seen.append((stats["ok"], stats["rejected_429"]))
-        await working
-    (_, before), (ok, early), (end, late) = seen
-    settled = end - ok + late - early
+        working = here.many(mock, SMALL, form.crowd, _limits(way), 0, driver)
+        now = {"max_in_flight": (AT_ONCE + 1) // 2, "rpm": PER_MINUTE // 2}
+        learning, answered, refused = await after_a_move(mock, working, form.crowd, now, form.windows)
     figures = {
-        "429s while it is learned": early - before,
-        "refused later, %": 100 * (late - early) / max(1, settled),
-        "of the new limit used later": (end - ok) / form.windows[1] / (PER_S / 2),
+        "429s while it is learned": learning,
+        "refused later, %": 100 * refused / max(1, answered + refused),
+        "of the new limit used later": answered / form.windows[1] / (PER_S / 2),
     }
     series.add(MOVED, {"limiter": way}, **figures)
 

@@ -222,3 +222,6 @@ class Own:
         if unknown := [stage.name for stage in self.stages if stage.name not in MAP_STAGES]:
             raise InputError(f"A stage of your own takes the place of {', '.join(MAP_STAGES)}, not of {unknown[0]}.")
         return {**MAP_STAGES, **{stage.name: stage for stage in self.stages}} if self.stages else MAP_STAGES
+
+
+NOTHING_OWN = Own()

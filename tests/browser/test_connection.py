@@ -90,24 +90,43 @@ async def line(api: httpx2.AsyncClient) -> AsyncIterator[tuple[Line, str]]:
     line.cut()
 
 
-async def see(page: Page, link: str) -> None:
-    """What the page says of its connection."""
-    await expect(page.locator(".hero .chip")).to_have_text(link)
+Watched = Callable[[int], Awaitable[tuple[Line, str, Page, Page]]]
 
 
-async def test_a_line_that_is_cut_in_every_stage(
+@pytest.fixture
+def watched(
     api: httpx2.AsyncClient,
     line: tuple[Line, str],
     opened: Open,
     model: Model,
     store: RedisRunStore,
     started: Started,
-) -> None:
-    cable, address = line
-    model.hold(StageName.S1, after=5)
-    run_id = await started(api, SESSION)
-    page, other = await opened(f"{address}/#/runs/{run_id}"), await opened(f"{api.base_url}/#/runs/{run_id}")
-    await state_of(page, await come_to_rest(store, run_id, "s1_progress", 5))
+) -> Watched:
+    """A run that rests after so many videos, its line, and two pages: one over the line, one beside it."""
+
+    async def rests(after: int) -> tuple[Line, str, Page, Page]:
+        cable, address = line
+        model.hold(StageName.S1, after)
+        run_id = await started(api, SESSION)
+        page, other = await opened(f"{address}/#/runs/{run_id}"), await opened(f"{api.base_url}/#/runs/{run_id}")
+        await state_of(page, await come_to_rest(store, run_id, "s1_progress", after))
+        return cable, run_id, page, other
+
+    return rests
+
+
+async def ends_the_same(store: RedisRunStore, run_id: str, page: Page, other: Page) -> None:
+    end = await come_to_rest(store, run_id, "pipeline_complete")
+    assert await state_of(page, end) == await state_of(other, end)
+
+
+async def see(page: Page, link: str) -> None:
+    """What the page says of its connection."""
+    await expect(page.locator(".hero .chip")).to_have_text(link)
+
+
+async def test_a_line_that_is_cut_in_every_stage(watched: Watched, model: Model, store: RedisRunStore) -> None:
+    cable, run_id, page, other = await watched(5)
     for stage, event, after in (
         (StageName.S3, "s3_progress", 2),
         (StageName.S4, "vote_cast", 3),
@@ -127,32 +146,20 @@ async def test_a_line_that_is_cut_in_every_stage(
         await see(page, "Live")
     cable.cut()
     model.let()
-    end = await come_to_rest(store, run_id, "pipeline_complete")
-    assert await state_of(page, end) == await state_of(other, end)
+    await ends_the_same(store, run_id, page, other)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Your scripts are ready")
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_line_that_breaks_again_and_again_within_events(
-    api: httpx2.AsyncClient,
-    line: tuple[Line, str],
-    opened: Open,
-    model: Model,
-    store: RedisRunStore,
-    started: Started,
-    seed: int,
+    watched: Watched, model: Model, store: RedisRunStore, seed: int
 ) -> None:
-    cable, address = line
-    model.hold(StageName.S1, after=1)
-    run_id = await started(api, SESSION)
-    page, other = await opened(f"{address}/#/runs/{run_id}"), await opened(f"{api.base_url}/#/runs/{run_id}")
-    await state_of(page, await come_to_rest(store, run_id, "s1_progress", 1))
+    cable, run_id, page, other = await watched(1)
     bytes_each = random.Random(seed)  # noqa: S311  # where a line breaks
     cable.worn = lambda: bytes_each.randint(500, 4_000)
     cable.cut()
     model.let()
-    end = await come_to_rest(store, run_id, "pipeline_complete")
-    assert await state_of(page, end) == await state_of(other, end)
+    await ends_the_same(store, run_id, page, other)
     assert cable.cuts >= 3
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from flair_ray.domain.people import Persona
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
 from tests.docs.blocks import ROOT, blocks
+from tests.ports import free_ports
 
 SMALL = ("--num-videos", "6", "--num-scripts", "4", "--num-personas", "6", "--top-n", "2")
 
@@ -50,13 +50,6 @@ class Desk:
         return re.sub(pattern, lambda found: words[found[0]], text)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def flair(env: dict[str, str], *words: str) -> str:
     command = [sys.executable, "-m", "flair_ray.cli", *words]
     done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
@@ -67,7 +60,7 @@ def flair(env: dict[str, str], *words: str) -> str:
 @contextmanager
 def serving(env: dict[str, str], folder: Path) -> Iterator[tuple[str, str]]:
     """`flair serve`: its address, and that of the Ray it started."""
-    command = [sys.executable, "-m", "flair_ray.cli", "serve", "--port", str(free_port())]
+    command = [sys.executable, "-m", "flair_ray.cli", "serve", "--port", str(*free_ports(1))]
     said = folder / "serve.txt"
     with said.open("wb") as told:
         process = psutil.Popen(command, env=env, stdout=told, stderr=told)
@@ -124,7 +117,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, redis_url: str, aws: str) -> 
         run_id, script_id = done["run_id"], done["results"][0]["script_id"]
         video = {"run_id": run_id, "script_id": script_id}
         job_id = httpx2.post(f"{studio}/api/video/generate", json=video).raise_for_status().json()["job_id"]
-        port = str(free_port())
+        port = str(*free_ports(1))
         words = {
             "rediss://user:password@redis.internal:6379/0": redis_url,
             "http://localhost:11434/v1": mock.base_url,

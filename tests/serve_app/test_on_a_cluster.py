@@ -31,6 +31,7 @@ from flair_ray.stores.redis_store import RedisRunStore, connect
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
 from serve_app.studio import open_front
+from tests.ports import free_ports
 from tests.serve_app.conftest import BODY, LocalHosts
 from tests.serve_app.reading import follow, watch
 
@@ -123,16 +124,6 @@ def is_replica(process: psutil.Process) -> bool:
         return bool(" ".join(process.cmdline()).startswith("ray::ServeReplica:flair:api"))
     except psutil.NoSuchProcess:
         return False
-
-
-def free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 @pytest.fixture

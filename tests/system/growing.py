@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from urllib.request import urlopen
 
 import psutil
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FakeMultiNodeProvider
+
+from tests.ports import free_ports
 
 BIN, ROOT = Path(sys.executable).parent, Path(__file__).resolve().parents[2]
 OBJECTS = 80 * 1024**2
@@ -117,14 +118,6 @@ def growing(
             yield head
         finally:
             _end(process)
-
-
-def free_ports(count: int) -> list[int]:
-    with_sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in with_sockets]
-    for one in with_sockets:
-        one.close()
-    return ports
 
 
 def _wait(head: Head, process: subprocess.Popen[bytes]) -> None:

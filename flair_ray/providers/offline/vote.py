@@ -31,7 +31,7 @@ def vote(sheet: PollSheet, voter: Voter, seed: int) -> BallotForm:
     """One voter's top min(5, N), best first, with a line on the favourite."""
     persona, texts = voter.persona, tuple(_text(s) for s in sheet.scripts)
     tastes = tastes_of(persona)
-    appeal = appeal_of(sheet.scripts, persona, (seed, sheet.seed))
+    appeal = _appeal(texts, persona, tastes, (seed, sheet.seed))
     order = sorted(range(len(texts)), key=lambda i: (-appeal[i], texts[i], sheet.labels[i]))
     favourite = sheet.scripts[order[0]]
     top = [sheet.labels[i] for i in order[:BALLOT_LENGTH]]
@@ -44,7 +44,10 @@ def _text(script: CandidateScript) -> str:
 
 def appeal_of(scripts: Sequence[CandidateScript], persona: Persona, key: tuple[int, int]) -> list[float]:
     """How much each of these scripts appeals to a viewer, among each other."""
-    texts, tastes = tuple(map(_text, scripts)), tastes_of(persona)
+    return _appeal(tuple(map(_text, scripts)), persona, tastes_of(persona), key)
+
+
+def _appeal(texts: Sequence[str], persona: Persona, tastes: dict[str, int], key: tuple[int, int]) -> list[float]:
     traits = [_traits(text) | {"fresh": fresh} for text, fresh in zip(texts, _freshness(texts), strict=True)]
     scaled = {name: _scaled([t[name] for t in traits]) for name in traits[0]}
     likes = _likes(persona, tastes)
