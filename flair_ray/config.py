@@ -188,7 +188,8 @@ def known_secrets(settings: Settings, environ: Mapping[str, str] | None = None) 
     keys = [env[name] for name in env if name.endswith(SECRET_ENDINGS)]
     url = settings.redis_url.get_secret_value() if settings.redis_url else ""
     password = urlsplit(url).password or ""
-    digests = (entry.partition(":")[2] for entry in settings.api_tokens.get_secret_value().split(","))
+    entries = settings.api_tokens.get_secret_value().replace(",", " ").split()
+    digests = (entry.split(":")[1] for entry in entries if ":" in entry)  # limits may stand behind
     found = (*keys, *digests, password, unquote(password))
     return tuple(secret.strip() for secret in found if secret.strip())
 

@@ -77,6 +77,8 @@ def test_the_secrets_that_we_know_are_those_of_the_settings_and_the_environment(
     environ = {"OPENAI_API_KEY": "sk-1", "AWS_SESSION_TOKEN": "t-2", "HOME": "here"}
     assert set(known_secrets(settings, environ)) == {"sk-1", "t-2", "p%40ssword", "p@ssword", "abc123", "def456"}
     assert known_secrets(Settings(), {}) == ()
+    limited = Settings(api_tokens=SecretStr("ada:abc123:starts=5:max_usd=2 eve:def456"))
+    assert set(known_secrets(limited, {})) == {"abc123", "def456"}
 
 
 def test_whoever_has_set_up_logging_keeps_it(caplog: pytest.LogCaptureFixture) -> None:
