@@ -26,6 +26,7 @@ from flair_ray.data import sample_personas, sample_videos
 from flair_ray.domain.people import Persona
 from flair_ray.testing.mock_options import MockOptions
 from flair_ray.testing.mock_server import MockServer
+from tests.conftest import serving_redis
 from tests.docs.blocks import ROOT, blocks
 from tests.ports import free_ports
 
@@ -93,9 +94,14 @@ def lay_out(folder: Path) -> None:
             sheet.writerow(asdict(persona) | {"interests": "; ".join(persona.interests)})
 
 
-@pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory, redis_url: str, aws: str) -> Iterator[Desk]:
-    folder = tmp_path_factory.mktemp("desk")
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Iterator[Desk]:
+    """With a Redis of its own: the studio's hosts would take up the runs of other tests."""
+    with serving_redis(tmp_path_factory.mktemp("redis")) as redis_url:
+        yield from _laid_out(tmp_path_factory.mktemp("desk"), redis_url)
+
+
+def _laid_out(folder: Path, redis_url: str) -> Iterator[Desk]:
     stand_ins = folder / "bin"
     stand_ins.mkdir()
     (stand_ins / "make").write_text(f'#!/bin/sh\nexec {shutil.which("make")} --dry-run -C "{ROOT}" "$@"\n')

@@ -1,10 +1,9 @@
-"""An animatic at its full size, drawn in time and played by a real browser."""
+"""An animatic at its full size, played by a real browser."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from pathlib import Path
 
 import av
@@ -19,8 +18,6 @@ from flair_ray.providers.animatic import FPS, Animatic
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SECONDS = 30
-MOST_CPU_S = 25.0
-"""15 s were measured for these 30 s, on one core; a machine that does other things as well takes longer."""
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 PAGE = """<video muted src="film.mp4"></video><script>
@@ -45,9 +42,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Shot(at, at + 5, f"A hand in the pan, seen from above, number {at}", "Keep it") for at in range(0, 30, 5)
     )
     script = FinalScript(original.script_id, original, hook, body, payoff, "", shots, 1, 9.0)
-    begun_s = time.process_time()
     content = asyncio.run(Animatic().fetch(script, ""))
-    assert time.process_time() - begun_s < MOST_CPU_S
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     path.write_bytes(content)
     return path
