@@ -45,6 +45,7 @@ from flair_ray.stores.embedded import EmbeddedServer  # noqa: E402
 from flair_ray.stores.personas import RedisPersonas  # noqa: E402
 from flair_ray.stores.redis_store import RedisRunStore, connect  # noqa: E402
 from flair_ray.wiring import choose_model, driver_settings  # noqa: E402
+from tests.ports import free_ports  # noqa: E402
 
 
 @contextmanager
@@ -65,13 +66,14 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """A real local Ray, with the dashboard, whose State API shows the tasks."""
+    """A real local Ray with its dashboard, whose State API shows the tasks; not on the port that others expect."""
     import ray
 
     ray.init(
         address="local",
         namespace="flair",
         include_dashboard=True,
+        dashboard_port=free_ports(1)[0],
         object_store_memory=150 * 1024**2,
         log_to_driver=False,
         configure_logging=False,
