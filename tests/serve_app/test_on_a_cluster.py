@@ -159,7 +159,7 @@ async def ended(process: asyncio.subprocess.Process) -> None:
         below = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
     with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 5)
     for one in below:
         with suppress(psutil.NoSuchProcess):
             one.kill()
