@@ -18,14 +18,20 @@ from tests.browser.conftest import SESSION, Model, Open, come_to_rest, state_of
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 Started = Callable[..., Awaitable[str]]
 PIECE = 65_536
+EARLY = (
+    b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 24\r\nConnection: close\r\n\r\n"
+    b"Path '/' not found yet.\n"
+)
+"""As Ray Serve answers before its application is there."""
 
 
 class Line:
-    """A TCP line to a server on loopback. ``down``: nobody gets through. ``silent``: open, and nothing comes. ``worn``
-    cuts each connection after so many bytes of the answer, wherever in an event that is."""
+    """A TCP line to a server on loopback. ``down``: nobody gets through. ``early``: there is no studio behind it yet.
+    ``silent``: open, and nothing comes. ``worn`` cuts each connection after so many bytes of the answer, wherever in an
+    event that is."""
 
     def __init__(self, port: int) -> None:
-        self.down = False
+        self.down = self.early = False
         self.worn: Callable[[], int] | None = None
         self.cuts = 0
         self._to = port
@@ -49,6 +55,11 @@ class Line:
         """One connection of a browser."""
         if self.down:
             writer.transport.abort()
+            return
+        if self.early:
+            writer.write(EARLY)
+            await writer.drain()
+            writer.close()
             return
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._to)
         ends = {writer, to_server}
@@ -148,6 +159,17 @@ async def test_a_line_that_is_cut_in_every_stage(watched: Watched, model: Model,
     model.let()
     await ends_the_same(store, run_id, page, other)
     await expect(page.get_by_role("heading", level=1)).to_have_text("Your scripts are ready")
+
+
+async def test_a_server_whose_studio_is_not_up_yet(watched: Watched, model: Model, store: RedisRunStore) -> None:
+    cable, run_id, page, other = await watched(5)
+    cable.early = True
+    async with page.expect_response(lambda answer: answer.status == 404 and "/api/runs/" in answer.url):
+        cable.cut()
+    model.let()
+    await see(page, "Reconnecting …")
+    cable.early = False
+    await ends_the_same(store, run_id, page, other)
 
 
 @pytest.mark.parametrize("seed", range(3))

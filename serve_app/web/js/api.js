@@ -51,7 +51,8 @@ async function call(method, path, { headers = {}, ...options } = {}) {
   const at = Date.parse(answer.headers.get("date"));
   if (at) skewMs = Date.now() - at;
   const body = answer.status === 204 ? null : await answer.json().catch(() => {});
-  if (!answer.ok) throw new Problem(answer.status, body);
+  // A 404 without a word of ours is Ray Serve's, before the studio is up behind it.
+  if (!answer.ok) throw new Problem(answer.status === 404 && !body ? 0 : answer.status, body);
   if (body === undefined) throw new Problem(0); // cut off within it
   return body;
 }
