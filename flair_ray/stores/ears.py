@@ -45,6 +45,7 @@ class Ears:
         self._touched: set[str] = set()
         self._changed = asyncio.Event()
         self._living: asyncio.Task[None] | None = None
+        self._closed = False
 
     @asynccontextmanager
     async def listening(self, *names: str) -> AsyncIterator[asyncio.Event]:
@@ -69,6 +70,7 @@ class Ears:
             self._touch(*names)
 
     async def close(self) -> None:
+        self._closed = True  # a task group whose task fails while it is cancelled forgets the cancel (Python < 3.13)
         if self._living:
             self._living.cancel()
             await asyncio.gather(self._living, return_exceptions=True)
@@ -80,7 +82,7 @@ class Ears:
         self._changed.set()
 
     async def _live(self) -> None:
-        while True:
+        while not self._closed:
             for channel in self._channels.values():
                 channel.asked = False
             self._touch(*self._channels)

@@ -326,6 +326,34 @@ async def test_nothing_runs_on_once_it_is_closed(make_flights: MakeFlights, job:
     assert asyncio.all_tasks() == before
 
 
+class _Failing:
+    """A pub/sub connection that fails in the moment in which it is left."""
+
+    async def __aenter__(self) -> _Failing:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def connect(self) -> None: ...
+
+    async def subscribe(self, *_: str) -> None: ...
+
+    async def get_message(self, **_: object) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ConnectionError
+
+
+async def test_a_connection_that_fails_while_it_is_closed_holds_nobody_up() -> None:
+    redis = Redis.from_url("redis://127.0.0.1:1")
+    redis.pubsub = _Failing  # type: ignore[assignment,method-assign]
+    ears = Ears(redis)
+    async with ears.listening("news"):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(ears.close(), 10)
+
+
 LEADER = """
 import asyncio, sys
 from flair_ray.domain.ids import ItemId, RunId, StageName
