@@ -200,7 +200,8 @@ def test_a_run_that_is_killed_goes_on_where_it_was(home: Path) -> None:
     assert stats["repeated_prompts"] <= 4 + 4
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_says_how_to_go_on(home: Path, how: signal.Signals) -> None:
     with MockServer(MockOptions(latency_s=0.5)) as mock:
         process = start(home, "run", f"--base-url={mock.base_url}", "--max-in-flight=4", "--num-videos=40", *SMALL[1:])
@@ -212,6 +213,7 @@ def test_an_interrupt_says_how_to_go_on(home: Path, how: signal.Signals) -> None
         assert documents(home, "resume", run_id)["status"] == "completed"
 
 
+@pytest.mark.long
 def test_a_cancelled_run_keeps_what_it_has(home: Path) -> None:
     with MockServer(MockOptions(latency_s=0.5)) as mock:
         process = start(home, "run", f"--base-url={mock.base_url}", "--max-in-flight=4", "--num-videos=40", *SMALL[1:])
