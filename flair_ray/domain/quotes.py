@@ -1,7 +1,7 @@
 """Whether words that a model says it copied were really said.
 
 A quote counts when it stands in the transcript once white space, case and punctuation are evened out: captions and
-models set them as they like. Everything else, an elision, a correction, a translation, is not a quote.
+models set them as they like. Words are whole. Everything else, an elision, a correction, a translation, is not a quote.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 from flair_ray.domain.patterns import Quote
+from flair_ray.domain.topics import phrase_pattern
 
 _INSIDE_WORDS = re.compile("['’‘`´\u00ad\u200b-\u200d\ufeff]")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
@@ -33,8 +34,8 @@ class Spoken:
         """``text`` with its place, the first one from ``since`` on; None, and counted, where it was never said."""
         wanted = plain_words(text)
         self.given += 1
-        start = self._said.find(wanted, round(since * len(self._said))) if wanted else -1
-        if start < 0:
+        found = phrase_pattern((wanted,)).search(self._said, round(since * len(self._said)))  # whole words
+        if not found:
             self.dropped += 1
             return None
-        return Quote(text, round(start / len(self._said), 3))
+        return Quote(text, round(found.start() / len(self._said), 3))

@@ -1,8 +1,9 @@
 """How far a panel itself is to be trusted: voters who are asked twice, and two scripts whose place is known beforehand.
 
 With ``careful`` a third of the voters is asked again, as if new, under another of the balanced orders; and the sheet
-has two scripts more: one of the others again, word for word, and one that nobody should like. None of it counts: of
-the ballots that do, the dull script is taken out, and the copy stands for its original, where neither is on it already.
+has two scripts more: one of the others again, word for word, and one that nobody should like. None of it counts: both
+are taken out of the ballots that do. The copy does not stand for its original, which would then have the better of two
+places on the sheet, and of two judgements, where the others have one.
 """
 
 from __future__ import annotations
@@ -56,14 +57,13 @@ def replicates(personas: Sequence[Persona], seed: int) -> tuple[Persona, ...]:
     return tuple(replace(persona, persona_id=PersonaId(persona.persona_id + AGAIN)) for persona in chosen)
 
 
-def without_controls(top: Sequence[ScriptId], copied: ScriptId | None) -> tuple[ScriptId, ...]:
-    """The scripts of a ballot that count, best first. Without ``copied`` the copy does not count either."""
-    named = (copied if script_id == COPY else script_id for script_id in top)
-    return tuple(dict.fromkeys(script_id for script_id in named if script_id and script_id != DULL))
+def without_controls(top: Sequence[ScriptId]) -> tuple[ScriptId, ...]:
+    """The scripts of a ballot that count, best first."""
+    return tuple(script_id for script_id in top if script_id not in (COPY, DULL))
 
 
-def counted(ballots: Sequence[Ballot], copied: ScriptId, voters: Collection[PersonaId]) -> tuple[Ballot, ...]:
+def counted(ballots: Sequence[Ballot], voters: Collection[PersonaId]) -> tuple[Ballot, ...]:
     """The ballots that count, of voters who were asked once or first; one with nothing but controls is none."""
     first = (ballot for ballot in ballots if ballot.persona_id in voters)
-    cleaned = (replace(ballot, top=without_controls(ballot.top, copied)) for ballot in first)
+    cleaned = (replace(ballot, top=without_controls(ballot.top)) for ballot in first)
     return tuple(ballot for ballot in cleaned if ballot.top)

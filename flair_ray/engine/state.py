@@ -12,7 +12,7 @@ from flair_ray.domain.patterns import Pattern, PatternLibrary
 from flair_ray.domain.people import Persona
 from flair_ray.domain.ranking import RankedScript, Ranking, weights_of
 from flair_ray.domain.refining import REFINED, Edit, Preference, Refinement, refinement, tried
-from flair_ray.domain.rigor import Rigor, counted, original
+from flair_ray.domain.rigor import Rigor, counted
 from flair_ray.domain.runs import RunSpec
 from flair_ray.domain.scripts import CandidateScript, FinalScript
 from flair_ray.domain.videos import Video
@@ -66,10 +66,9 @@ class RunState:
         return self._counted(cast("tuple[Ballot, ...]", self.late.get(StageName.S4, ())))
 
     def _counted(self, ballots: tuple[Ballot, ...]) -> tuple[Ballot, ...]:
-        if self.spec.rigor is Rigor.STANDARD or not self.scripts:
+        if self.spec.rigor is Rigor.STANDARD:
             return ballots
-        copied = original(self.scripts, self.spec.seed).script_id
-        return counted(ballots, copied, {persona.persona_id for persona in self.personas})
+        return counted(ballots, {persona.persona_id for persona in self.personas})
 
     @property
     def ranking(self) -> Ranking:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -30,6 +30,7 @@ from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
 from flair_ray.domain.ids import ScriptId, StageName
 from flair_ray.domain.money import dollars
 from flair_ray.domain.people import Persona
+from flair_ray.domain.ranking import weights_of
 from flair_ray.domain.scripts import FinalScript
 from flair_ray.outputs.names import stem
 from flair_ray.result import RunResult, TableRow
@@ -201,17 +202,28 @@ class StageLine:
 def ranking_bars(result: RunResult) -> list[Bar]:
     """One bar per ranked script, best first."""
     rows = result.table()
-    votes = Counter((script_id, place) for ballot in result.ballots for place, script_id in enumerate(ballot.top))
+    weights = weights_of(result.personas)
+    votes, weighed = Counter[tuple[ScriptId, int]](), defaultdict[tuple[ScriptId, int], float](float)
+    for ballot in result.ballots:
+        for vote in zip(ballot.top, range(BALLOT_LENGTH), strict=False):
+            votes[vote] += 1
+            weighed[vote] += weights.get(ballot.persona_id, 1.0)
     longest = max((row.vote_score for row in rows), default=0.0) or 1.0
-    return [Bar(row, _segments(row.script_id, votes, 100 / longest)) for row in rows]
+    return [Bar(row, _segments(row.script_id, votes, weighed, 100 / longest)) for row in rows]
 
 
-def _segments(script_id: ScriptId, votes: Counter[tuple[ScriptId, int]], scale: float) -> tuple[Segment, ...]:
+def _segments(
+    script_id: ScriptId,
+    votes: Mapping[tuple[ScriptId, int], int],
+    weighed: Mapping[tuple[ScriptId, int], float],
+    scale: float,
+) -> tuple[Segment, ...]:
+    """As long as what the votes weigh; said is how many they are."""
     segments: list[Segment] = []
     x = 0.0
     for place, name in enumerate(PLACES):
-        count = votes[script_id, place]
-        width = count * (BALLOT_LENGTH - place) * scale
+        count = votes.get((script_id, place), 0)
+        width = weighed.get((script_id, place), 0.0) * (BALLOT_LENGTH - place) * scale
         if count:
             segments.append(Segment(place, round(x, 2), round(width, 2), f"{name}: {count}"))
         x += width

@@ -129,7 +129,7 @@ class Vote:
             {
                 "persona_id": item.persona.persona_id,
                 "persona_name": item.persona.name,
-                "top_5": list(() if again else without_controls(output.top, None)),
+                "top_5": list(() if again else without_controls(output.top)),
                 "persona_description": item.persona.description,
                 "reaction": output.reaction,
             },

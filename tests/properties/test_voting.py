@@ -77,9 +77,9 @@ def test_a_voter_of_weight_two_is_two_voters(election: Election, data: st.DataOb
     ]
     people = [persona(b.persona_id, float(w)) for b, w in zip(ballots, weights, strict=True)]
     once, apart = rank(ballots, scripts, personas=people), rank(split, scripts)
-    assert {(r.script_id, r.score, r.pairwise_wins) for r in once.rows} == {
+    assert [(r.script_id, r.score, r.pairwise_wins) for r in once.rows] == [
         (r.script_id, r.score, r.pairwise_wins) for r in apart.rows
-    }
+    ]
     heavy, many = cast(election, [float(w) for w in weights]), cast((split, scripts))
     for one, other in zip(other_rules(heavy), other_rules(many), strict=True):
         assert one.ranks == other.ranks

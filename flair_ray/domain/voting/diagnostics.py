@@ -26,10 +26,10 @@ WORDS = 10
 
 def position_effect(votes: Votes) -> Effect | None:
     """Points from being shown first to being shown last; None where all saw one order."""
-    voters, scripts = votes.places.shape
+    voters = len(votes.places)
     if (votes.shown == votes.shown[0]).all():
         return None
-    x = votes.shown / (scripts - 1)
+    x = votes.shown / votes.shown.max()  # the last place of a sheet, which may have controls on it
     x = x - x.mean(axis=0)
     y = votes.points - votes.points.mean(axis=0)
     slope = float((x * y).sum() / (x**2).sum())
@@ -73,14 +73,16 @@ def cautions(
             f"{abs(position.slope):.1f} points a viewer ({low:.1f} to {high:.1f}). Balanced orders spread that evenly."
         )
         yield Caution("position", text, position.slope, 0.0)
-    if agreement.mean_tau > HIVEMIND:
+    too_few = agreement.w_by_chance >= 1  # dice could agree entirely, so agreement tells nothing
+    if agreement.mean_tau > HIVEMIND and not too_few:
         text = (
             f"The viewers agree more than people do (tau {agreement.mean_tau:.2f}, over {HIVEMIND}): "
             "they may be one opinion, asked many times."
         )
         yield Caution("hivemind", text, agreement.mean_tau, HIVEMIND)
     if agreement.kendalls_w <= agreement.w_by_chance:
-        text = f"The viewers agree no more than dice would (W {agreement.kendalls_w:.2f}): the order may be chance."
+        told = "are too few to tell agreement from chance" if too_few else "agree no more than dice would"
+        text = f"The viewers {told} (W {agreement.kendalls_w:.2f}): the order may be chance."
         yield Caution("noise", text, agreement.kendalls_w, agreement.w_by_chance)
     if unresolved:
         text = (

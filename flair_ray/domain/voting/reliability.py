@@ -24,12 +24,15 @@ def reliability(ballots: Sequence[Ballot], ids: Sequence[ScriptId], copied: Scri
     cast = votes(ballots, (*ids, COPY, DULL))
     row = {voter: n for n, voter in enumerate(cast.voters)}
     second = {voter: PersonaId(voter + AGAIN) for voter in cast.voters}
-    pairs = [(cast.places[row[a]], cast.places[row[b]]) for a, b in second.items() if b in row]
+    at, last = list(ids).index(copied), len(ids)
+    texts = np.delete(cast.places, last, axis=1)  # a text that is there twice is one, at the better of its places
+    texts[:, at] = cast.places[:, [at, last]].min(axis=1)
+    pairs = [(texts[row[a]], texts[row[b]]) for a, b in second.items() if b in row]
     first = [n for voter, n in row.items() if voter not in second.values()]
     if len(first) < 2:
         return None
     points = cast.points[first]
-    apart = points[:, len(ids)] - points[:, list(ids).index(copied)]
+    apart = points[:, last] - points[:, at]
     totals = points.sum(axis=0)
     return Reliability(
         asked_again=len(pairs),

@@ -28,7 +28,9 @@ def test_case_space_and_punctuation_do_not_matter(quote: str) -> None:
     assert (spoken.given, spoken.dropped) == (1, 0)
 
 
-@pytest.mark.parametrize("quote", ["I have never told anyone", "not even … the first", "my mum told", "", " … ", "🙂"])
+@pytest.mark.parametrize(
+    "quote", ["I have never told anyone", "not even … the first", "my mum told", "ever told any", "", " … ", "🙂"]
+)
 def test_a_word_left_out_or_put_right_does(quote: str) -> None:
     spoken = Spoken(SAID)
     assert spoken.quote(quote) is None

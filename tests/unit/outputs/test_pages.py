@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from flair_ray.domain.ranking import rank, weights_of
 from flair_ray.outputs.pages import (
     MATRIX_VOTERS,
     ranking_bars,
@@ -145,8 +146,12 @@ def test_pages_of_runs_that_ended_early_are_whole(partial: RunResult) -> None:
         assert "None" not in page.text
 
 
-def test_a_bar_is_as_long_as_its_score(result: RunResult) -> None:
-    bars = ranking_bars(result)
+@pytest.mark.parametrize("weight", [1.0, 0.5, 3.0])
+def test_a_bar_is_as_long_as_its_score(result: RunResult, weight: float) -> None:
+    """Also where every other viewer counts for more or less."""
+    people = tuple(replace(p, weight=weight if n % 2 else 1.0) for n, p in enumerate(result.personas))
+    ranking = rank(result.ballots, result.scripts, weights=weights_of(people))
+    bars = ranking_bars(replace(result, personas=people, ranking=ranking))
     longest = bars[0].row.vote_score
     for bar in bars:
         assert sum(s.width for s in bar.segments) == pytest.approx(100 * bar.row.vote_score / longest, abs=0.1)

@@ -46,11 +46,15 @@ function beside({ rank }, { above, rules, draws }) {
     rules.length > 0 && `By other rules: ${rules.map(({ name, ranks }) => `${name} ${ranks[rank - 1]}`).join(", ")}.`);
 }
 
-// Mean points from each part of the panel, the fondest first; the line is the mean of all.
-function segments({ rank, score }, { ballots, evidence }) {
+// Mean points from each part of the panel, the fondest first; the line is the mean of all. Weights, which are for the
+// ranking, count in neither.
+function segments({ rank }, { evidence }) {
   const parts = evidence.segments.map((part) => ({ ...part, mean: part.points[rank - 1] }));
+  const whole = parts.filter(({ by }) => by === parts[0].by); // each way of dividing has everybody
+  const sum = (of) => whole.reduce((total, part) => total + of(part), 0);
+  const mean = sum((part) => part.voters * part.mean) / sum((part) => part.voters);
   parts.sort((a, b) => b.mean - a.mean);
-  const mean = score / ballots, x = (points) => `${20 * points}%`;
+  const x = (points) => `${20 * points}%`;
   return h("table", { class: "segments" }, h("caption", { class: "hint" }, "Mean points by part of the panel, of 5"),
     h("tbody", {}, parts.map((part) => h("tr", {},
       h("th", { scope: "row" }, sentence(spaced(`${part.by}: ${part.name}`)), h("small", {}, ` ${count(part.voters, "viewer")}`)),

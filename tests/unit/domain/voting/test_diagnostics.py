@@ -63,6 +63,29 @@ def test_that_good_scripts_happen_to_stand_early_is_no_effect() -> None:
     assert found.slope == pytest.approx(slope, abs=1e-4)
 
 
+def test_controls_on_the_sheet_leave_the_effect_of_places_what_it_is() -> None:
+    """Each place costs the same; between the first and the last are as many as the whole sheet has."""
+    ids = [ScriptId(f"S{n}") for n in range(6)]
+    sheet = [*ids[:3], ScriptId("control-copy"), *ids[3:], ScriptId("control-dull")]
+    orders = [tuple(sheet[turn:] + sheet[:turn]) for turn in range(8)]
+    ballots = [
+        Ballot(PersonaId(f"p{n}"), tuple(i for i in order if i in ids)[:5], order, n) for n, order in enumerate(orders)
+    ]
+    found, cast = position_effect(votes(ballots, ids)), votes(ballots, ids)
+    assert found is not None
+    regressors = np.column_stack([cast.shown.ravel() / 7, np.tile(np.eye(6), (8, 1))])
+    assert found.slope == pytest.approx(np.linalg.lstsq(regressors, cast.points.ravel())[0][0], abs=1e-4)
+
+
+def test_too_few_viewers_are_not_said_to_be_of_one_opinion() -> None:
+    _, scripts, _ = planted(1)
+    ids = tuple(script.script_id for script in scripts[:4])
+    found = rank([Ballot(PersonaId(f"p{n}"), ids, ids, n) for n in range(2)], scripts[:4]).evidence
+    assert found is not None
+    (noise,) = (caution for caution in found.cautions if caution.kind in ("noise", "hivemind"))
+    assert "too few" in noise.text
+
+
 def test_one_order_for_all_tells_nothing_of_positions() -> None:
     ballots, scripts, _ = planted(1, blocks=1)
     assert position_effect(votes(ballots, [s.script_id for s in scripts])) is None

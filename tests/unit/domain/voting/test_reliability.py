@@ -64,6 +64,17 @@ def test_equal_words_that_do_unequally_are_told() -> None:
     assert np.mean(["copy" in each for each in apart]) <= 0.12  # nothing planted: one in twenty
 
 
+def test_who_lists_the_same_words_by_their_other_name_repeats_themselves() -> None:
+    first, second = (COPY, *IDS[1:5]), (IDS[0], *IDS[1:5])
+    ballots = [
+        Ballot(PersonaId(f"p{n}{again}"), top, SHEET, 0)
+        for n in range(4)
+        for again, top in (("", first), (AGAIN, second))
+    ]
+    it, _ = found(ballots)
+    assert (it.tau, it.same_first) == (1.0, 1.0)
+
+
 def test_too_few_voters_say_nothing_and_none_asked_again_is_no_figure() -> None:
     ballots = panel(1, READS, 0.2)
     once = [ballot for ballot in ballots if not ballot.persona_id.endswith(AGAIN)]
