@@ -84,13 +84,16 @@ class RateLimiter:
     ) -> Turns:
         """Takes what the desk brings; with ``wait_s`` waits for a grant to it. Returns what it has been granted.
 
-        Raises LimiterFull, and StoreUnavailable when what was brought could not be written.
+        Raises LimiterFull when there was no room for all asks, and StoreUnavailable when what was brought could not
+        be written.
         """
         self._forget()
-        full = len(self._queue) + len(asks) > MOST_ASKS
         desk = self._desks.setdefault(client, _Desk(self._clock.now_s()))
         desk.seen_s = self._clock.now_s()
-        self._bring(client, desk, () if full else asks, settled, renewed)
+        asks = [ask for ask in asks if ask.permit_id not in desk.asked]
+        room = max(0, MOST_ASKS - len(self._queue))
+        full, asks = len(asks) > room, asks[:room]
+        self._bring(client, desk, asks, settled, renewed)
         if asks or settled or renewed:
             self._round = self._round or asyncio.get_running_loop().create_future()
             round_ = self._round

@@ -173,7 +173,10 @@ class Asker:
             course.left_s, course.begun_s = self._left_s(course), None
 
     async def _raced(
-        self, ask: Callable[[asyncio.Event], Coroutine[None, None, Completion]], overdue: asyncio.Event, course: _Course
+        self,
+        ask: Callable[[asyncio.Event | None], Coroutine[None, None, Completion]],
+        overdue: asyncio.Event,
+        course: _Course,
     ) -> Completion:
         first = asyncio.create_task(ask(overdue))
         late = asyncio.create_task(overdue.wait())
@@ -181,8 +184,7 @@ class Asker:
         try:
             await asyncio.wait({first, late}, return_when=asyncio.FIRST_COMPLETED)
             if not first.done():
-                course.tally += CallTally(hedges=1)
-                calls.append(asyncio.create_task(ask(asyncio.Event())))
+                calls.append(asyncio.create_task(ask(None)))
                 await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
                 if not any(map(_succeeded, calls)):
                     await asyncio.wait(calls)  # one has failed: the other may yet bring an answer
@@ -205,8 +207,9 @@ class Asker:
         request: ChatRequest,
         course: _Course,
         on_start: Callable[[], None],
-        overdue: asyncio.Event,
+        overdue: asyncio.Event | None,
     ) -> Completion:
+        """A hedge has no ``overdue``: nothing is sent a third time."""
         tokens = request_tokens(request)
         while True:
             async with self._limiter.permit(tokens) as permit:
@@ -214,7 +217,8 @@ class Asker:
                 call = f"{course.name}:{course.sent}"
                 if self._budget is None or await self._budget.reserve(call, request):
                     on_start()
-                    return await self._sent(request, call, course, permit, overdue)
+                    course.tally += CallTally(hedges=int(overdue is None))
+                    return await self._sent(request, call, course, permit, overdue or asyncio.Event())
                 permit.unused()
             await self._clock.sleep(ROOM_POLL_S)
 

@@ -295,7 +295,8 @@ class Driver:
                 )
             retry_skipped = False
             done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
-            job_left = replace(job, items=tuple(missing))
+            spent = (await self._store.snapshot(job.run_id)).stages[job.stage].tally.hedges
+            job_left = replace(job, items=tuple(missing), hedges=max(0, job.hedges - spent))
             underway = await late.enter_async_context(Round(self._executor, job_left, need - done, self._clock))
             if not await underway.over():
                 return await self._store.outcomes(job.run_id, job.fingerprint, job.stage)

@@ -6,8 +6,8 @@
 
 A call is overdue when it takes longer than 95 % of those that came back, and clearly longer than the typical one
 (where every call takes the same second, half of them are "past the p95" by microseconds). Only outliers are hedged:
-where many are overdue at once the provider is slow everywhere and a second call would only slow it further. A stage
-has a budget of hedges, a tenth of its items.
+where many of those that began since are overdue too, the provider is slow everywhere by now, and a second call would
+only slow it further. A stage has a budget of hedges, a tenth of its items.
 
 Source: J. Dean, L. A. Barroso, "The Tail at Scale", CACM 56(2), 2013.
 """
@@ -15,7 +15,7 @@ Source: J. Dean, L. A. Barroso, "The Tail at Scale", CACM 56(2), 2013.
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
+from bisect import bisect_left, insort
 from dataclasses import dataclass
 
 from flair_ray.ports import Clock
@@ -24,9 +24,9 @@ QUANTILE = 0.95
 CLEARLY = 1.3
 """Times the median: less is no straggler, however narrow the spread."""
 ENOUGH = 5
-"""Durations it takes to know what is usual."""
+"""Durations it takes to know what is usual, and answers that a call which began last is compared with."""
 OUTLIERS = 0.2
-"""Share of all calls so far that may be overdue before the provider counts as slow everywhere."""
+"""Share of calls that may be overdue before the provider counts as slow everywhere."""
 EVERY_S = 0.1
 
 
@@ -45,6 +45,7 @@ class Hedger:
         self._left = budget
         self._clock = clock
         self._durations: list[float] = []
+        self._answered_began_s: list[float] = []
         self._underway: set[Underway] = set()
 
     def began(self, overdue: asyncio.Event) -> Underway:
@@ -58,6 +59,7 @@ class Hedger:
         self._underway.discard(call)
         if answered:
             insort(self._durations, self._clock.now_s() - call.began_s)
+            insort(self._answered_began_s, call.began_s)
 
     def look(self) -> None:
         """Tell the calls that are overdue now, longest in flight first."""
@@ -65,11 +67,19 @@ class Hedger:
             return
         began_before_s = self._clock.now_s() - self._usual_s()
         late = sorted((c for c in self._underway if c.began_s < began_before_s), key=lambda c: c.began_s)
-        if len(late) > OUTLIERS * (len(self._durations) + len(self._underway)):
+        news = [call for call in late if not call.overdue.is_set()]
+        if not news or self._slow_since(news[0].began_s, late):
             return
-        for call in [c for c in late if not c.overdue.is_set()][: self._left]:
+        for call in news[: self._left]:
             call.overdue.set()
             self._left -= 1
+
+    def _slow_since(self, began_s: float, late: list[Underway]) -> bool:
+        """Whether too many of the calls that began then or later are late: those before knew another provider."""
+        answered = len(self._durations) - bisect_left(self._answered_began_s, began_s)
+        out = sum(call.began_s >= began_s for call in self._underway)
+        slow = sum(call.began_s >= began_s for call in late)
+        return slow > OUTLIERS * (max(answered, ENOUGH) + out)
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""

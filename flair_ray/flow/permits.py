@@ -21,7 +21,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from flair_ray.errors import CallTimeout, ClusterUnavailable, RateLimited
+from flair_ray.errors import CallTimeout, ClusterUnavailable, LimiterFull, RateLimited
 from flair_ray.ports import Ask, Clock, Outcome, Permit, Settlement, Turns
 
 LONG_POLL_S = 1.0
@@ -184,7 +184,10 @@ class PermitDesk:
             await self._clock.sleep(min(LONGEST_BACKOFF_S, BACKOFF_S * 2 ** min(self._failures, 10)))
             self._failures += 1
             return False
-        except Exception as err:  # no Redis, too many wait, or a bug: nobody must wait for ever
+        except LimiterFull:  # what was told was heard, and some asks perhaps
+            self._keep("again", self._later)
+            return True
+        except Exception as err:  # no Redis, or a bug: nobody must wait for ever
             self._let_down(err)
             return True
         self._failing_since_s, self._failures = None, 0
@@ -204,6 +207,10 @@ class PermitDesk:
             self._held.add(permit_id)
             turn.set_result(None)
             self._keep("renew", self._renew)
+
+    async def _later(self) -> None:
+        await self._clock.sleep(LONGEST_BACKOFF_S)
+        self._again()
 
     def _again(self) -> None:
         """To a limiter that knows nothing of us."""

@@ -328,6 +328,7 @@ class RedisRunStore:
                 "finished_ms": "@now",
                 "exit_code": exit_code,
                 "cancel": "@del",
+                "recover": "@del",  # or a run that cannot be loaded would be taken up again and again
                 "error": error or "@del",
             },
             drafts=[draft],

@@ -340,7 +340,7 @@ class _Failing:
 
     async def get_message(self, **_: object) -> None:
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         finally:
             raise ConnectionError
 

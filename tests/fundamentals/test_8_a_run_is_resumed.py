@@ -152,6 +152,22 @@ async def test_answers_of_other_prompts_are_not_mixed_in(
         await Driver(store, LocalExecutor(tools), rules, SystemClock(), tools.panel).drive(run_id)
 
 
+async def test_a_run_of_other_prompts_that_is_to_go_on_ends_again_and_once(
+    store: RedisRunStore, settings: Settings, submit: Submit, local_tools: Callable[..., Tools], small_order: Order
+) -> None:
+    run_id = await submit(small_order)
+    await store.request_cancel(run_id)
+    await store.host(run_id)
+    assert run_id in await store.adoptable(1_000)
+    rules = replace(driver_settings(settings), fingerprint_of="of-another-version")
+    tools = local_tools()
+    driver = Driver(store, LocalExecutor(tools), rules, SystemClock(), tools.panel)
+    assert await driver.drive(run_id, fail_outdated=True) is RunStatus.FAILED
+    assert run_id not in await store.adoptable(1_000)
+    assert not (await store.snapshot(run_id)).recovering
+    assert [event.name for event in await store.events(run_id)].count("pipeline_error") == 1
+
+
 DRIVE_AND_STALL = """
 import asyncio, sys
 from flair_ray.actors.persona_pool import PersonaPool

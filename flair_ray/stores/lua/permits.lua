@@ -23,6 +23,8 @@ now = math.max(now, b.filled or 0)  -- a failover may set the clock back
 -- KNOWN: what a first-tier account stands; past it a guess costs 429s, so it is made with more care. Where nothing is
 -- declared the rate opens the same way: START a second, and a tenth more each second that uses it (`opened`).
 local START, KNOWN, PACE, ROUND_S = 8, 29, 0.995, 1
+if b.max or b.rpm then b.opened = nil end  -- declared by now: what was felt for without limits is no limit
+if b.max and not b.cut then b.window = nil end
 if not b.max and not b.window then b.window = START end
 local cap = math.floor(math.min(b.max or math.huge, b.window or math.huge))
 local per_s = b.rpm and b.rpm / 60 * PACE or math.huge

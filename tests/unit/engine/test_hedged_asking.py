@@ -48,8 +48,13 @@ class Desk:
 
     held = 0
 
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+
     @asynccontextmanager
     async def permit(self, tokens: int) -> AsyncIterator[Permit]:
+        await self.free.wait()
         self.held += 1
         try:
             yield Turn()
@@ -125,6 +130,16 @@ async def test_a_call_in_time_is_asked_once(play: Play) -> None:
     assert isinstance(verdict.outcome, Done)
     assert (verdict.tally.calls, verdict.tally.hedges) == (1, 0)
     assert scene.purse.settled == {"v:1": GOOD.usage}
+
+
+async def test_a_second_call_that_gets_no_permit_is_none(play: Play) -> None:
+    scene = await play()
+    scene.desk.free.clear()
+    scene.declare_late()
+    await asyncio.sleep(0.01)
+    scene.provider.calls[0].set_result(GOOD)
+    verdict = await scene.asking
+    assert (len(scene.provider.calls), verdict.tally.calls, verdict.tally.hedges) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("first", [0, 1])

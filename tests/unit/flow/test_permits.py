@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from flair_ray.actors import rate_limiter
 from flair_ray.actors.rate_limiter import RateLimiter
 from flair_ray.domain.runs import Limits
 from flair_ray.errors import CallTimeout, ClusterUnavailable, RateLimited
+from flair_ray.flow import permits
 from flair_ray.flow.clock import SystemClock
 from flair_ray.flow.permits import PermitDesk
 from flair_ray.ports import Ask, Granted, Settlement, Turns
@@ -219,3 +221,21 @@ async def test_a_limiter_that_stays_away_is_given_up() -> None:
         async with desk.limiter("r", "s").permit(1):
             pass
     await desk.close()
+
+
+async def test_who_finds_the_queue_full_comes_back_and_nobody_is_let_down(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limiter, "MOST_ASKS", 4)
+    monkeypatch.setattr(permits, "LONGEST_BACKOFF_S", 0.01)
+    await world.books.declare(Limits(max_in_flight=2))
+    served = 0
+
+    async def call(desk: PermitDesk) -> None:
+        nonlocal served
+        async with desk.limiter("r", "s").permit(10):
+            await asyncio.sleep(0.001)
+        served += 1
+
+    await asyncio.gather(*(call(desk) for desk in (world.desk(), world.desk()) for _ in range(20)))
+    assert served == 40

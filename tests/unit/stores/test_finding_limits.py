@@ -101,6 +101,25 @@ async def test_declared_limits_are_used_and_never_overrun(permits: RedisPermits,
     assert ok >= 0.95 * allowed(sim, 60)
 
 
+async def test_limits_that_are_declared_later_hold(permits: RedisPermits) -> None:
+    """An account that was used before anything was declared has felt its way to other limits."""
+    sim = Simulation(permits, 1.0, in_flight=500, per_s=100.0)
+    await sim.run(20)
+    await permits.declare(Limits(rpm=60))  # less than the server would stand
+    await sim.run(10)
+    assert await sim.run(20) == (pytest.approx(20, abs=1), 0)
+
+
+async def test_limits_that_are_declared_later_are_open_at_once(permits: RedisPermits) -> None:
+    sim = Simulation(permits, 5.0, in_flight=100, per_s=20.0)
+    await sim.run(2)
+    await permits.declare(Limits(rpm=1200, max_in_flight=100))
+    await sim.run(10)
+    ok, refused = await sim.run(20)
+    assert refused == 0
+    assert ok >= 0.95 * allowed(sim, 20)
+
+
 @pytest.mark.parametrize("latency_s", [1.0, *LONG])
 async def test_unknown_limits_are_found(permits: RedisPermits, latency_s: float) -> None:
     sim = Simulation(permits, latency_s)
