@@ -31,7 +31,7 @@ class PersonaPool:
 
     async def seat(self, run_id: RunId, voters: Sequence[Voter]) -> None:
         await self._personas.seat(run_id, voters)
-        self._drop(persona_key(voter.persona) for voter in voters)
+        self._drop(persona_key(voter.persona, voter.owner) for voter in voters)
 
     async def states(self, run_id: RunId, keys: Sequence[PersonaKey]) -> dict[PersonaKey, PersonaState]:
         held = {key: self._held[key][1] for key in keys if key in self._held and self._held[key][0] == run_id}

@@ -10,6 +10,7 @@ from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.codec import adapter
 from flair_ray.domain.ids import RunId, ScriptId, digest
 from flair_ray.domain.people import Persona
+from flair_ray.domain.tenants import sharer
 
 PersonaKey = NewType("PersonaKey", str)
 """Whose memory it is: by content, for the ids in users' own panels repeat."""
@@ -50,9 +51,12 @@ class PersonaState:
     """The sum of how well it had predicted them, 0 to 1 each."""
 
 
-def persona_key(persona: Persona) -> PersonaKey:
-    """Of who it is: how much it counts in one panel is no part of that."""
-    return PersonaKey(digest(adapter(Persona).dump_json(persona, exclude={"weight"}).decode(), length=32))
+def persona_key(persona: Persona, owner: str = "") -> PersonaKey:
+    """Of who it is and for whom it votes: what it is told and how it did are nobody else's business.
+
+    How much it counts in one panel is no part of that.
+    """
+    return PersonaKey(digest(adapter(Persona).dump_json(persona, exclude={"weight"}).decode(), owner, length=32))
 
 
 def track_record(state: PersonaState) -> float | None:
@@ -60,7 +64,9 @@ def track_record(state: PersonaState) -> float | None:
     return state.agreed / state.scored if state.scored else None
 
 
-def ballots_by_key(personas: Iterable[Persona], ballots: Sequence[Ballot]) -> dict[PersonaKey, tuple[ScriptId, ...]]:
-    """What each persona that has voted put first, second and so on."""
-    keys = {persona.persona_id: persona_key(persona) for persona in personas}
+def ballots_by_key(
+    personas: Iterable[Persona], ballots: Sequence[Ballot], session_id: str
+) -> dict[PersonaKey, tuple[ScriptId, ...]]:
+    """What each persona that has voted in a run of that session put first, second and so on."""
+    keys = {persona.persona_id: persona_key(persona, sharer(session_id)) for persona in personas}
     return {keys[ballot.persona_id]: ballot.top for ballot in ballots}

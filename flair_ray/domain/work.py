@@ -55,6 +55,8 @@ class Voter:
     block: int
     record: float | None = None
     """How well it has predicted results so far."""
+    owner: str = ""
+    """For whom it votes and remembers: see ``domain.tenants.sharer``."""
 
 
 @dataclass(frozen=True, slots=True)

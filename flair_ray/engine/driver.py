@@ -29,6 +29,7 @@ from flair_ray.domain.events import EventDraft, EventName, Json, ends
 from flair_ray.domain.ids import SIX, ItemId, RunId
 from flair_ray.domain.personas import Seat, persona_key
 from flair_ray.domain.runs import RunSnapshot, RunStatus
+from flair_ray.domain.tenants import sharer
 from flair_ray.domain.work import Done, Skipped, Voter, Work
 from flair_ray.engine.loading import Outcomes, best_of, keep_outputs, load_state, outputs_of
 from flair_ray.engine.metering import LOOK_S, Meter
@@ -223,7 +224,7 @@ class Driver:
             fingerprint=spec.fingerprint,
             stage=step.name,
             shared=work.shared,
-            items=await self._seated(lease.run_id, work) if step.votes else work.items,
+            items=await self._seated(lease.run_id, work, sharer(spec.session_id)) if step.votes else work.items,
             total=len(work.items),
             model=spec.model_of(step.name),
             limits=spec.limits_of(step.name),
@@ -274,11 +275,11 @@ class Driver:
             flawed = await asyncio.to_thread(redraw.faults, state, outputs)
         return outcomes, best_of(outputs, flawed, len(work.items))
 
-    async def _seated(self, run_id: RunId, work: Work[Any, Voter]) -> tuple[tuple[ItemId, Seat], ...]:
+    async def _seated(self, run_id: RunId, work: Work[Any, Voter], owner: str) -> tuple[tuple[ItemId, Seat], ...]:
         """The voters take their seats in the persona pool; only their names travel to the workers."""
         if work.items:
-            await self._panel.seat(run_id, [voter for _, voter in work.items])
-        return tuple((item_id, Seat(persona_key(voter.persona))) for item_id, voter in work.items)
+            await self._panel.seat(run_id, [replace(voter, owner=owner) for _, voter in work.items])
+        return tuple((item_id, Seat(persona_key(voter.persona, owner))) for item_id, voter in work.items)
 
     async def _fill(self, job: StageJob, need: int, late: AsyncExitStack, *, retry_skipped: bool) -> Outcomes:
         """Outcomes of every item, or of as many as ``need`` after a grace, running those that have none."""

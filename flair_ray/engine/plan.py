@@ -149,7 +149,7 @@ PLAN: tuple[Step, ...] = (
     MapStep(
         s4_vote.Vote(),
         lambda run: s4_vote.work(run.scripts, run.personas, run.spec.seed, run.spec.feedback.s4, run.spec.rigor),
-        votes=lambda run: ballots_by_key(run.personas, run.ballots),
+        votes=lambda run: ballots_by_key(run.personas, run.ballots, run.spec.session_id),
     ),
     ReduceStep(
         StageName.S5,

@@ -45,7 +45,7 @@ async def report_post(body: PostBody, runs: AllRuns, panel: Panel, now_ms: int) 
     )
     await runs.archive.records.keep_post(post)
     if result:  # how its voters voted is known
-        ballots = ballots_by_key(result.personas, result.ballots)
+        ballots = ballots_by_key(result.personas, result.ballots, summary["session_id"])
         await _score(panel, ballots, post, await runs.archive.records.posts(run_id))
     return post
 

@@ -70,7 +70,7 @@ class RayPanel:
             pool.start()
 
     async def seat(self, run_id: RunId, voters: Sequence[Voter]) -> None:
-        by_key = {persona_key(voter.persona): voter for voter in voters}
+        by_key = {persona_key(voter.persona, voter.owner): voter for voter in voters}
         shares = self._dealt(by_key)
         await asyncio.gather(*(self._ask(i, "seat", run_id, [by_key[k] for k in ks]) for i, ks in shares.items()))
 

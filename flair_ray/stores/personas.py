@@ -37,7 +37,7 @@ class RedisPersonas:
         async with translated(), self._redis.pipeline(transaction=False) as pipe:
             blocks: dict[str, int] = {}
             for voter in voters:
-                key = persona_key(voter.persona)
+                key = persona_key(voter.persona, voter.owner)
                 blocks[key] = voter.block
                 pipe.hset(keys.persona(key), "profile", encode(voter.persona))
                 pipe.expire(keys.persona(key), self._ttl_s)

@@ -126,7 +126,7 @@ async def test_the_personas_hear_how_well_they_had_judged(
 ) -> None:
     result = await gather_result(store, RunId(done))
     best, worst = result.table()[0].script_id, result.table()[5].script_id
-    keys = {persona.persona_id: persona_key(persona) for persona in result.personas}
+    keys = {persona.persona_id: persona_key(persona, "ada") for persona in result.personas}
     redis = connect(redis_url)
 
     async def memory() -> dict[str, tuple[int, float]]:

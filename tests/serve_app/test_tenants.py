@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -224,3 +225,21 @@ async def test_what_one_tenants_posts_teach_no_other_hears(
         assert (await bob.get(f"/api/insights{query}")).json()["total_videos_tracked"] == 0
     for query in ("", "?session_id=anonymous"):
         assert (await ada.get(f"/api/insights{query}")).json()["total_videos_tracked"] == 1
+
+
+async def test_what_one_tenants_posts_teach_the_panel_stays_between_them(
+    ada: httpx2.AsyncClient, bob: httpx2.AsyncClient, started: Started, hosts: LocalHosts
+) -> None:
+    """The same personas vote for both; how well they judged is known of each one's own results only."""
+    run_id = (await finished_run(ada, started, hosts))["run_id"]
+    for script_id, likes in (("S01", 900), ("S02", 1), ("S03", 400)):
+        post = OF_A_RUN | {"run_id": run_id, "script_id": script_id, "views": 1_000, "likes": likes}
+        assert (await ada.post("/api/performance", json=post)).status_code == 200
+
+    async def known(client: httpx2.AsyncClient) -> set[bool]:
+        again = (await finished_run(client, started, hosts))["run_id"]
+        ballots = (await client.get(f"/api/runs/{again}/files/ballots.jsonl")).text.splitlines()
+        return {json.loads(ballot)["record"] is not None for ballot in ballots}
+
+    assert True in await known(ada)
+    assert await known(bob) == {False}

@@ -69,8 +69,9 @@ def nobody(count: int) -> list[Persona]:
 
 
 async def seated(pool: PersonaPool, run_id: RunId, people: list[Persona]) -> list[PersonaKey]:
-    await pool.seat(run_id, [Voter(persona, n) for n, persona in enumerate(people)])
-    return [persona_key(persona) for persona in people]
+    """For the session in which the tests' orders are."""
+    await pool.seat(run_id, [Voter(persona, n, owner="anonymous") for n, persona in enumerate(people)])
+    return [persona_key(persona, "anonymous") for persona in people]
 
 
 async def test_a_persona_comes_as_it_was_seated_with_what_it_voted_before(pool: PersonaPool) -> None:
@@ -179,7 +180,7 @@ async def test_a_run_seats_its_panel_and_leaves_its_ballots_once(
     run_id = await submit(small_order)
     await local_driver().drive(run_id)
     state = await load_state(store, run_id)
-    tops = ballots_by_key(state.personas, state.ballots)
+    tops = ballots_by_key(state.personas, state.ballots, state.spec.session_id)
     await store._redis.hset(keys.run(run_id), "status", "failed")  # another driver goes over all of it
     await local_driver().drive(run_id)
     assert told == [run_id, run_id]
