@@ -115,8 +115,13 @@ async def test_what_was_typed_is_there_again(api: httpx2.AsyncClient, opened: Op
     await expect(page.get_by_text("my own words")).to_be_visible()
     await page.locator("#profile-file").set_input_files({"name": "x.json", "mimeType": "", "buffer": b'{"tone": []}'})
     await expect(page.get_by_role("alert").first).to_have_text(
-        re.compile("^x.json cannot be used: a profile is an object with tone,")
+        re.compile("^x.json: this profile cannot be used: missing vocabulary, .*; tone: ")
     )
+    await expect(page.get_by_text("my own words")).to_be_visible()
+    wide = {"name": "wide.json", "mimeType": "", "buffer": json.dumps(PROFILE | {"tone": "so dry"}).encode("utf-16")}
+    await page.locator("#profile-file").set_input_files(wide)
+    await expect(page.get_by_label("How you sound")).to_have_value("so dry")
+    await expect(page.get_by_text("this profile cannot be used")).to_have_count(0)
 
 
 async def test_prompts_are_filled_while_typing(api: httpx2.AsyncClient, opened: Open) -> None:

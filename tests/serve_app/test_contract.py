@@ -298,5 +298,44 @@ async def test_uploads_that_cannot_be_used_say_why(quiet_api: httpx2.AsyncClient
     assert json.loads(garbled.text)["detail"]
 
 
+async def test_a_profile_that_is_sent_is_answered_for_a_start(quiet_api: httpx2.AsyncClient, started: Started) -> None:
+    sent = PROFILE | {"tone": " très  dry ", "vocabulary": ["simmer", " "], "niche": None, "shoe_size": 43}
+    text = json.dumps(sent, ensure_ascii=False)
+    for content in (text.encode(), text.encode("utf-8-sig"), text.encode("utf-16")):
+        answer = await quiet_api.post("/api/creator-profiles", files={"file": ("../../me.JSON", content)})
+        assert answer.status_code == 200, answer.text
+        profile = answer.json()
+        assert (PROFILE | {"tone": "très dry", "niche": "", "own_transcripts": []}).items() <= profile.items()
+        assert len(profile) == 10
+    run_id = await started(quiet_api, creator_profile=profile)
+    kept = (await quiet_api.get(f"/api/runs/{run_id}")).json()["configuration"]["profile"]
+    assert kept == profile
+
+
+async def test_a_profile_that_cannot_be_used_says_why(quiet_api: httpx2.AsyncClient) -> None:
+    async def send(name: str, content: bytes) -> httpx2.Response:
+        return await quiet_api.post("/api/creator-profiles", files={"file": (name, content)})
+
+    wrong = await send("me.json", json.dumps({"tone": "", "vocabulary": ["x" * 2_001], "catchphrases": []}).encode())
+    assert wrong.status_code == 422
+    assert "me.json: this profile cannot be used: missing topics_to_avoid" in wrong.json()["detail"]
+    assert [(error["field"], error["type"]) for error in wrong.json()["errors"]] == [
+        ("tone", "string_too_short"),
+        ("vocabulary.0", "string_too_long"),
+        ("topics_to_avoid", "missing"),
+    ]
+    for content, said in ((b"{", "broken JSON"), (b"[]", "not an object"), (b"", "empty"), (b"\xff{}", "not UTF-8")):
+        answer = await send("me.json", content)
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith("me.json: ")
+        assert said in answer.json()["detail"]
+    two = [("file", ("a.json", b"{}")), ("file", ("b.json", b"{}"))]
+    assert (await quiet_api.post("/api/creator-profiles", files=two)).status_code == 422
+    assert (await quiet_api.post("/api/creator-profiles", files={"file": (None, "{}")})).status_code == 422
+    assert (await quiet_api.post("/api/creator-profiles", json=PROFILE)).status_code == 415
+    assert (await send("me.yaml", json.dumps(PROFILE).encode())).status_code == 415
+    assert (await send("me.json", b" " * (1024**2 + 1))).status_code == 413
+
+
 def test_the_profile_here_has_only_what_is_required() -> None:
     assert PROFILE.keys() == {"tone", "vocabulary", "catchphrases", "topics_to_avoid"}

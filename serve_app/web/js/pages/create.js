@@ -27,7 +27,7 @@ export async function mount(root, { signal, go }) {
   if (!providers.reasoning.includes(draft.reasoning_model)) draft.reasoning_model = providers.reasoning[0];
   let waiting, asked = new AbortController(), startKey = null;
 
-  const profile = profileForm(samples, (sample) => { draft.sample = sample; changed(); });
+  const profile = profileForm(samples, (sample) => { draft.sample = sample; changed(); }, signal);
   const videos = videoChooser((set) => { draft.video_set = set; changed(); }, signal);
   const preview = promptPreview(prompts);
   const add = (spec) => field(spec, () => changed());
