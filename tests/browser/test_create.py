@@ -208,6 +208,40 @@ async def test_files_that_cannot_be_read_are_refused_in_words(
     await expect(page.locator(".report")).to_contain_text("one.csv")
 
 
+async def test_another_model_of_the_provider_is_named(
+    api: httpx2.AsyncClient, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "never-sent")
+    page = await opened(str(api.base_url), "choosing")
+    provider, name, summary = (
+        page.get_by_label("Provider"),
+        page.get_by_label("Model name"),
+        page.get_by_label("Your run"),
+    )
+    await expect(provider).to_have_value("openai")
+    await page.get_by_text("Advanced").click()
+    await name.fill("gpt-4.1-nano")
+    await expect(summary).to_contain_text("gpt-4.1-nano")
+    await name.fill("x" * 129)
+    await expect(page.locator("[data-field=model] .fault")).to_contain_text("at most 128 characters")
+    assert not await faults(page)
+    await provider.select_option("offline")
+    await expect(name).to_have_value("")
+    await expect(summary).to_contain_text("offline-heuristic")
+    await expect(page.locator("[data-field=model] .fault")).to_be_hidden()
+    await name.fill("my own")
+    await expect(summary).to_contain_text("my own")
+    await page.reload()
+    await page.get_by_text("Advanced").click()
+    await expect(name).to_have_value("my own")
+    run_id = await start(page)
+    assert (await api.get(f"/api/runs/{run_id}")).json()["model"] == "my own"
+    await page.goto(str(api.base_url))
+    await page.get_by_text("Advanced").click()
+    await name.fill(" ")
+    await expect(summary).to_contain_text("offline-heuristic")
+
+
 async def test_edits_are_asked_for_and_stand_apart_in_the_estimate(api: httpx2.AsyncClient, opened: Open) -> None:
     page = await opened(str(api.base_url), "refined")
     await page.get_by_role("button", name="Quick").click()
