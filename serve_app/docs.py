@@ -30,6 +30,8 @@ BOUNDS = {
     "minItems": "≥ {:,}",
     "maxItems": "≤ {:,} items",
 }
+FILES = {"files": "my_videos.csv", "file": "me.json"}
+"""What a form's field might be."""
 
 
 async def openapi(request: Request) -> Response:
@@ -83,8 +85,8 @@ def curl(base: str, method: str, path: str, operation: Schema, examples: Schema)
     words = ["curl", *(["-N"] if "text/event-stream" in json.dumps(operation["responses"]) else [])]
     words += [] if method in ("get", "post") else ["-X", method.upper()]
     sent = operation.get("requestBody", {}).get("content", {})
-    if "multipart/form-data" in sent:
-        words += ["-F", "files=@my_videos.csv"]
+    if form := sent.get("multipart/form-data"):
+        words += [f"-F {name}=@{FILES[name]}" for name in form["schema"]["properties"]]
     elif sent:
         schema = sent["application/json"]["schema"]
         example = examples.get(schema.get("$ref", "").rpartition("/")[2], {}).get("examples", [{}])[0]

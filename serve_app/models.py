@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
@@ -12,7 +12,6 @@ from pydantic import (
     Strict,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic_core import from_json
@@ -60,6 +59,9 @@ class StartBody(BaseModel):
     """Whose voice the scripts are for."""
     reasoning_model: Annotated[ShortText, Field(json_schema_extra={"enum": [*DEFAULT_MODELS]})]
     """Who analyzes, writes and, without a ``voter_model``, votes: usable here are those of `GET /api/providers`."""
+    # None is left out where starts under one key are compared: they equal those of before there was a choice.
+    model: Annotated[ShortText | None, Field(exclude_if=lambda model: model is None)] = None
+    """Which of its models; without one the server's choice. Which `local` one is set where the server runs."""
     num_videos: Count = 100
     """To learn from."""
     num_scripts: Count = 20
@@ -91,20 +93,28 @@ class StartBody(BaseModel):
             raise ValueError(f"{count} is above the limit of {limit}")
         return count
 
-    @model_validator(mode="after")
-    def _names_no_file(self) -> Self:
+    @field_validator("model")
+    @classmethod
+    def _names_no_file(cls, model: str | None, info: ValidationInfo) -> str | None:
         """A local model is a file, and which files there are is nobody's business over HTTP."""
-        voters = self.voter_model or LOCAL
+        if model is not None and info.data.get("reasoning_model") == LOCAL:
+            raise ValueError("which local model writes is set where the server runs: a start does not name it")
+        return model
+
+    @field_validator("voter_model")
+    @classmethod
+    def _names_no_file_either(cls, voter_model: str | None, info: ValidationInfo) -> str | None:
+        voters = voter_model or LOCAL
         provider = voters.partition(":")[0]
         if (
-            LOCAL in (provider, self.reasoning_model)
+            LOCAL in (provider, info.data.get("reasoning_model"))
             and provider not in {*DEFAULT_MODELS} - {LOCAL}
             and voters != LOCAL
         ):
             raise ValueError(
                 "which local model votes is set where the server runs: voter_model is `local` or another's"
             )
-        return self
+        return voter_model
 
 
 def most(count: str, settings: Settings) -> int:

@@ -30,6 +30,11 @@ UPLOAD: Schema = {
     "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}},
     "required": ["files"],
 }
+ONE_FILE: Schema = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "format": "binary"}},
+    "required": ["file"],
+}
 PARAMETERS: dict[str, tuple[str, Schema, str]] = {
     "run_id": ("path", {"type": "string", "format": "uuid"}, "As a start has answered it."),
     "name": ("path", {"type": "string", "minLength": 1}, "Of a file as `flair export` writes it, such as report.html."),
@@ -89,7 +94,7 @@ class Operation(Route):
         if more:
             found["description"] = more
         if self.body is not None:
-            kind = "multipart/form-data" if self.body is UPLOAD else "application/json"
+            kind = "multipart/form-data" if isinstance(self.body, dict) else "application/json"
             schema = self.body if isinstance(self.body, dict) else schema_of("validation", self.body)
             found["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
         return found

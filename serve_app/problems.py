@@ -49,7 +49,8 @@ async def on_flair_error(request: Request, error: Exception) -> Response:
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
     detail = _OPTION.sub(lambda option: option[1].replace("-", "_"), str(error))  # a body has fields, not options
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(status, detail, headers)
+    more = {"errors": _by_field(error.__cause__)} if isinstance(error.__cause__, ValidationError) else {}
+    return problem(status, detail, headers, **more)
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:

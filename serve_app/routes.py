@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from flair_ray.data import SampleProfile, sample_profiles
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import RunId
+from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.archive import media_type
 from flair_ray.engine.estimate import estimate
@@ -34,13 +35,13 @@ from serve_app.answers import (
     result_part,
 )
 from serve_app.models import StartBody, start_body
-from serve_app.operations import UPLOAD, Operation
+from serve_app.operations import ONE_FILE, UPLOAD, Operation
 from serve_app.performance import PERFORMANCE_ROUTES
 from serve_app.signin import SIGNIN_ROUTES
 from serve_app.streams import NDJSON, SSE, cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
-from serve_app.uploads import upload_videos
+from serve_app.uploads import upload_profile, upload_videos
 from serve_app.videos import VIDEO_ROUTES
 
 _ROW_FIELDS = tuple(RunRow.model_fields)
@@ -224,6 +225,7 @@ ROUTES = [
     Operation("GET", "/api/providers", providers, {200: Providers}),
     Operation("GET", "/api/prompts/preview", prompts_preview, {200: Prompts}),
     Operation("GET", "/api/creator-profiles/samples", profile_samples, {200: list[SampleProfile]}),
+    Operation("POST", "/api/creator-profiles", upload_profile, {200: CreatorProfile}, body=ONE_FILE, errors=(415,)),
     Operation("GET", "/api/health", health, {200: Fine}),
     *PERFORMANCE_ROUTES,
     *SIGNIN_ROUTES,

@@ -91,6 +91,7 @@ class Studio:
             videos=videos,
             profile=body.creator_profile.to_domain(),
             provider=body.reasoning_model,
+            model=body.model,
             voter_model=body.voter_model,
             rigor=body.rigor,
             refine=body.refine,

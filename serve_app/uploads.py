@@ -1,7 +1,8 @@
-"""Videos that somebody sends: a folder's files, or one table, in one multipart request.
+"""Files that somebody sends in one multipart request: videos, as a folder's files or one table, and a profile.
 
 The files go to a temporary folder under the names they came with, kept inside it whatever they say, and from there
-through the readers that `flair ingest` uses. What can be used is kept in Redis under its content's digest.
+through the readers that the commands use. Of videos, what can be used is kept in Redis under its content's digest; a
+profile is answered and not kept.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message
 
+from flair_ray.domain.codec import plain
+from flair_ray.domain.people import CreatorProfile
 from flair_ray.errors import InputError
-from flair_ray.inputs import Ingest, read_videos
+from flair_ray.inputs import Ingest, read_profile, read_videos
 from flair_ray.inputs.folder import READABLE
+from serve_app.models import MAX_BODY_BYTES
 from serve_app.studio import studio_of
 from serve_app.tenants import tenant_of
 
@@ -32,26 +37,46 @@ CHUNK = 1 << 20
 async def upload_videos(request: Request) -> Response:
     """Send videos: the files of a folder, or one table, as `flair ingest` reads them. A start names the set."""
     studio = studio_of(request)
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise HTTPException(415, "Send files, as multipart/form-data.")
-    try:
-        async with _limited(request, studio.settings.max_upload_bytes).form(max_files=MAX_FILES) as form:
-            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-            _check_kinds(files)
-            found = await asyncio.to_thread(_read, files, studio.settings.max_transcript_bytes)
-    except HTTPException as err:
-        raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
+    async with _sent(request, studio.settings.max_upload_bytes, MAX_FILES, READABLE) as files:
+        found = await asyncio.to_thread(_read, files, studio.settings.max_transcript_bytes)
     if len(found.videos) > studio.settings.max_videos:
         raise InputError(f"{len(found.videos)} videos are more than the limit of {studio.settings.max_videos}.")
     video_set_id = await studio.front.put_videos(found.videos, tenant_of(request).prefix)
     return JSONResponse({"video_set_id": video_set_id, "report": _without_path(found)}, 201)
 
 
-def _check_kinds(files: Sequence[UploadFile]) -> None:
+async def upload_profile(request: Request) -> Response:
+    """Send a creator's profile, the JSON file that `flair run --profile` reads; the answer is for a start's body.
+
+    It is not kept. A file larger than a start's body may be is refused.
+    """
+    most = min(studio_of(request).settings.max_upload_bytes, MAX_BODY_BYTES)
+    async with _sent(request, most, 1, (".json",)) as [file]:
+        profile = await asyncio.to_thread(_read_profile, file)
+    return JSONResponse(plain(profile))
+
+
+@asynccontextmanager
+async def _sent(
+    request: Request, most: int, max_files: int, kinds: tuple[str, ...]
+) -> AsyncIterator[Sequence[UploadFile]]:
+    """The files of a form, at least one. Raises HTTPException 413, 415 and 422."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise HTTPException(415, "Send files, as multipart/form-data.")
+    try:
+        async with _limited(request, most).form(max_files=max_files) as form:
+            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+            _check_kinds(files, kinds)
+            yield files
+    except HTTPException as err:
+        raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
+
+
+def _check_kinds(files: Sequence[UploadFile], kinds: tuple[str, ...]) -> None:
     if not files:
         raise HTTPException(422, "There is no file in this form.")
-    if not any((file.filename or "").lower().endswith(READABLE) for file in files):
-        raise HTTPException(415, f"Files of this kind cannot be read. Readable are {', '.join(READABLE)} files.")
+    if not any((file.filename or "").lower().endswith(kinds) for file in files):
+        raise HTTPException(415, f"Files of this kind cannot be read. Readable are {', '.join(kinds)} files.")
 
 
 def _limited(request: Request, most: int) -> Request:
@@ -70,6 +95,18 @@ def _limited(request: Request, most: int) -> Request:
 
 
 def _read(files: Sequence[UploadFile], max_transcript_bytes: int) -> Ingest:
+    with _written(files) as place:
+        return read_videos(place, max_transcript_bytes=max_transcript_bytes)
+
+
+def _read_profile(file: UploadFile) -> CreatorProfile:
+    with _written([file]) as place:
+        return read_profile(place)
+
+
+@contextmanager
+def _written(files: Sequence[UploadFile]) -> Iterator[Path]:
+    """The one file, or the folder of several, for as long as they are read. An InputError names them as they came."""
     with tempfile.TemporaryDirectory(prefix="flair-upload-") as place:
         folder = Path(place).resolve() / "upload"
         try:
@@ -77,9 +114,10 @@ def _read(files: Sequence[UploadFile], max_transcript_bytes: int) -> Ingest:
         except OSError as err:
             raise InputError(f"These files cannot be kept under their names: {err.strerror}.") from None
         try:
-            return read_videos(written[0] if len(written) == 1 else folder, max_transcript_bytes=max_transcript_bytes)
+            yield written[0] if len(written) == 1 else folder
         except InputError as err:
-            raise InputError(str(err).replace(f"{folder}/", "").replace(str(folder), "the upload")) from None
+            said = str(err).replace(f"{folder}/", "").replace(str(folder), "the upload")
+            raise InputError(said) from err.__cause__
 
 
 def _write(file: UploadFile, folder: Path) -> Path:

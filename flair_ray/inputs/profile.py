@@ -46,10 +46,10 @@ def read_profile(path: Path) -> CreatorProfile:
 
 
 def parse_profile(obj: object, where: str) -> CreatorProfile:
-    """The profile in a JSON value. ``where`` names it in the InputError."""
+    """The profile in a JSON value. ``where`` names it in the InputError, whose cause has each field at fault."""
     if not isinstance(obj, dict):
         raise InputError(f"{where}: not an object. A profile has tone, vocabulary, catchphrases and topics_to_avoid")
     try:
         return ProfileBody.model_validate(obj).to_domain()
     except ValidationError as err:
-        raise InputError(f"{where}: this profile cannot be used: {faults(err)}") from None
+        raise InputError(f"{where}: this profile cannot be used: {faults(err)}") from err

@@ -115,8 +115,13 @@ async def test_what_was_typed_is_there_again(api: httpx2.AsyncClient, opened: Op
     await expect(page.get_by_text("my own words")).to_be_visible()
     await page.locator("#profile-file").set_input_files({"name": "x.json", "mimeType": "", "buffer": b'{"tone": []}'})
     await expect(page.get_by_role("alert").first).to_have_text(
-        re.compile("^x.json cannot be used: a profile is an object with tone,")
+        re.compile("^x.json: this profile cannot be used: missing vocabulary, .*; tone: ")
     )
+    await expect(page.get_by_text("my own words")).to_be_visible()
+    wide = {"name": "wide.json", "mimeType": "", "buffer": json.dumps(PROFILE | {"tone": "so dry"}).encode("utf-16")}
+    await page.locator("#profile-file").set_input_files(wide)
+    await expect(page.get_by_label("How you sound")).to_have_value("so dry")
+    await expect(page.get_by_text("this profile cannot be used")).to_have_count(0)
 
 
 async def test_prompts_are_filled_while_typing(api: httpx2.AsyncClient, opened: Open) -> None:
@@ -201,6 +206,40 @@ async def test_files_that_cannot_be_read_are_refused_in_words(
     await expect(page.get_by_role("alert").first).to_have_text("There is no transcript or table among these files.")
     await page.locator("#video-files").set_input_files(tmp_path / "one.csv")
     await expect(page.locator(".report")).to_contain_text("one.csv")
+
+
+async def test_another_model_of_the_provider_is_named(
+    api: httpx2.AsyncClient, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "never-sent")
+    page = await opened(str(api.base_url), "choosing")
+    provider, name, summary = (
+        page.get_by_label("Provider"),
+        page.get_by_label("Model name"),
+        page.get_by_label("Your run"),
+    )
+    await expect(provider).to_have_value("openai")
+    await page.get_by_text("Advanced").click()
+    await name.fill("gpt-4.1-nano")
+    await expect(summary).to_contain_text("gpt-4.1-nano")
+    await name.fill("x" * 129)
+    await expect(page.locator("[data-field=model] .fault")).to_contain_text("at most 128 characters")
+    assert not await faults(page)
+    await provider.select_option("offline")
+    await expect(name).to_have_value("")
+    await expect(summary).to_contain_text("offline-heuristic")
+    await expect(page.locator("[data-field=model] .fault")).to_be_hidden()
+    await name.fill("my own")
+    await expect(summary).to_contain_text("my own")
+    await page.reload()
+    await page.get_by_text("Advanced").click()
+    await expect(name).to_have_value("my own")
+    run_id = await start(page)
+    assert (await api.get(f"/api/runs/{run_id}")).json()["model"] == "my own"
+    await page.goto(str(api.base_url))
+    await page.get_by_text("Advanced").click()
+    await name.fill(" ")
+    await expect(summary).to_contain_text("offline-heuristic")
 
 
 async def test_edits_are_asked_for_and_stand_apart_in_the_estimate(api: httpx2.AsyncClient, opened: Open) -> None:

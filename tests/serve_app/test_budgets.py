@@ -80,6 +80,13 @@ async def test_a_run_without_a_cap_gets_one_and_says_so(flo: httpx2.AsyncClient)
     assert "has a budget" in " ".join(run["warnings"])
 
 
+async def test_a_model_whose_price_nobody_knows_is_no_way_around_a_budget(flo: httpx2.AsyncClient) -> None:
+    refused = await start(flo, model="no-such-model")
+    assert refused.status_code == 422
+    assert "no-such-model" in refused.json()["detail"]
+    assert await left(flo) == 10
+
+
 async def test_a_start_that_is_repeated_is_paid_for_once(flo: httpx2.AsyncClient) -> None:
     answers = [await start(flo, key="once", max_usd=10) for _ in range(2)]
     assert answers[0].json() == answers[1].json()

@@ -12,9 +12,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
 from flair_ray.errors import LeaseLost
 from flair_ray.stores.redis_store import RedisRunStore, connect
+from serve_app.models import StartBody
 from tests.serve_app.conftest import BODY, PROFILE, LocalHosts
 from tests.serve_app.reading import watch
 
@@ -81,6 +83,10 @@ async def test_a_run_from_its_start_to_its_files(api: httpx2.AsyncClient, starte
         ({"reasoning_model": "oracle"}, "oracle"),
         ({"reasoning_model": "kimi"}, "MOONSHOT_API_KEY"),
         ({"reasoning_model": None}, "reasoning_model"),
+        ({"model": ""}, "model"),
+        ({"model": "x" * 129}, "model"),
+        ({"model": 5}, "model"),
+        ({"reasoning_model": "local", "model": "/etc/passwd"}, "model: "),
         ({"creator_profile": {"tone": "dry"}}, "creator_profile"),
         ({"creator_profile": None}, "creator_profile"),
         ({"video_set_id": "unknown"}, "unknown"),
@@ -116,6 +122,35 @@ async def test_a_refusal_names_each_field_for_a_form(quiet_api: httpx2.AsyncClie
     assert errors[1]["message"].endswith("201 is above the limit of 200")
 
 
+async def test_a_local_model_is_not_named_by_whoever_asks(quiet_api: httpx2.AsyncClient) -> None:
+    local = BODY | {"reasoning_model": "local"}
+    for field, file in (("model", "/etc/passwd"), ("model", "local"), ("voter_model", "/etc/passwd")):
+        errors = (await quiet_api.post("/api/estimate", json=local | {field: file})).json()["errors"]
+        assert [error["field"] for error in errors] == [field]
+        assert file not in errors[0]["message"] or file == "local"
+
+
+async def test_a_start_may_choose_among_a_providers_models(
+    quiet_api: httpx2.AsyncClient, started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOONSHOT_API_KEY", "never-sent")
+    monkeypatch.setenv("FLAIR_KIMI_MODEL", "the-servers-choice")
+    for changes, wanted in (({"model": "kimi-k2.5"}, "kimi-k2.5"), ({"model": None}, "the-servers-choice")):
+        asked = {"reasoning_model": "kimi", **changes}
+        estimated = (await quiet_api.post("/api/estimate", json=BODY | asked)).json()
+        run = (await quiet_api.get(f"/api/runs/{await started(quiet_api, **asked)}")).json()
+        for found in (estimated, run, run["configuration"]):
+            assert (found["provider"], found["model"]) == ("kimi", wanted)
+        assert run["configuration"]["voter_model"] == wanted
+
+
+def test_a_start_without_a_model_is_the_same_as_before_there_was_one(settings: Settings) -> None:
+    """Or starts under one key would differ while a server is replaced."""
+    for changes, kept in (({}, False), ({"model": None}, False), ({"model": "another"}, True)):
+        body = StartBody.model_validate(BODY | changes, context={"settings": settings})
+        assert ('"model"' in body.model_dump_json()) is kept
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"[" * 100_000, b"\xff", b'{"num_videos": NaN}', b"[]", b"null"])
 async def test_a_body_that_is_no_order_is_refused(quiet_api: httpx2.AsyncClient, raw: bytes) -> None:
     answer = await quiet_api.post("/api/pipeline/start", content=raw)
@@ -145,7 +180,9 @@ async def test_equal_starts_under_one_key_make_one_run(quiet_api: httpx2.AsyncCl
 
     answers = await asyncio.gather(*(start(BODY) for _ in range(5)))
     assert len({answer.json()["run_id"] for answer in answers}) == 1
-    assert (await start(BODY | {"seed": 8})).status_code == 422
+    for other in ({"seed": 8}, {"model": "another"}):
+        assert (await start(BODY | other)).status_code == 422
+    assert (await start(BODY | {"model": None})).json() == answers[0].json()
     assert (await start(BODY, session="two")).json()["run_id"] != answers[0].json()["run_id"]
 
 
@@ -296,6 +333,45 @@ async def test_uploads_that_cannot_be_used_say_why(quiet_api: httpx2.AsyncClient
     )
     assert garbled.status_code == 422
     assert json.loads(garbled.text)["detail"]
+
+
+async def test_a_profile_that_is_sent_is_answered_for_a_start(quiet_api: httpx2.AsyncClient, started: Started) -> None:
+    sent = PROFILE | {"tone": " très  dry ", "vocabulary": ["simmer", " "], "niche": None, "shoe_size": 43}
+    text = json.dumps(sent, ensure_ascii=False)
+    for content in (text.encode(), text.encode("utf-8-sig"), text.encode("utf-16")):
+        answer = await quiet_api.post("/api/creator-profiles", files={"file": ("../../me.JSON", content)})
+        assert answer.status_code == 200, answer.text
+        profile = answer.json()
+        assert (PROFILE | {"tone": "très dry", "niche": "", "own_transcripts": []}).items() <= profile.items()
+        assert len(profile) == 10
+    run_id = await started(quiet_api, creator_profile=profile)
+    kept = (await quiet_api.get(f"/api/runs/{run_id}")).json()["configuration"]["profile"]
+    assert kept == profile
+
+
+async def test_a_profile_that_cannot_be_used_says_why(quiet_api: httpx2.AsyncClient) -> None:
+    async def send(name: str, content: bytes) -> httpx2.Response:
+        return await quiet_api.post("/api/creator-profiles", files={"file": (name, content)})
+
+    wrong = await send("me.json", json.dumps({"tone": "", "vocabulary": ["x" * 2_001], "catchphrases": []}).encode())
+    assert wrong.status_code == 422
+    assert "me.json: this profile cannot be used: missing topics_to_avoid" in wrong.json()["detail"]
+    assert [(error["field"], error["type"]) for error in wrong.json()["errors"]] == [
+        ("tone", "string_too_short"),
+        ("vocabulary.0", "string_too_long"),
+        ("topics_to_avoid", "missing"),
+    ]
+    for content, said in ((b"{", "broken JSON"), (b"[]", "not an object"), (b"", "empty"), (b"\xff{}", "not UTF-8")):
+        answer = await send("me.json", content)
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith("me.json: ")
+        assert said in answer.json()["detail"]
+    two = [("file", ("a.json", b"{}")), ("file", ("b.json", b"{}"))]
+    assert (await quiet_api.post("/api/creator-profiles", files=two)).status_code == 422
+    assert (await quiet_api.post("/api/creator-profiles", files={"file": (None, "{}")})).status_code == 422
+    assert (await quiet_api.post("/api/creator-profiles", json=PROFILE)).status_code == 415
+    assert (await send("me.yaml", json.dumps(PROFILE).encode())).status_code == 415
+    assert (await send("me.json", b" " * (1024**2 + 1))).status_code == 413
 
 
 def test_the_profile_here_has_only_what_is_required() -> None:

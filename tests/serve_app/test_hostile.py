@@ -159,6 +159,33 @@ async def test_an_upload_is_read_or_refused(quiet_api: httpx2.AsyncClient) -> No
         assert tempfile.gettempdir() not in answer.text
 
 
+PROFILES = [
+    ("deep.json", b"[" * 500_000),
+    ("deeper.json", b'{"tone":' * 100_000),
+    ("long-number.json", b'{"tone": ' + b"9" * 100_000 + b"}"),
+    ("surrogate.json", rb'{"tone": "\ud800", "vocabulary": [], "catchphrases": [], "topics_to_avoid": ["\udfff"]}'),
+    ("nan.json", b'{"tone": NaN, "vocabulary": Infinity, "catchphrases": [], "topics_to_avoid": []}'),
+    ("many.json", json.dumps(dict.fromkeys(BODY["creator_profile"], [None] * 10_000)).encode()),
+    ("nul.json", b"\0" * 1000),
+    ("utf16.json", json.dumps(BODY["creator_profile"]).encode("utf-16-le")),
+    ("archive.json", b"PK\x03\x04" + b"\0" * 100),
+    ("x" * 300 + ".json", b"{}"),
+    ("/".join("a" * 200 for _ in range(40)) + ".json", b"{}"),
+    ("../../../../etc/cron.d/evil.json", b"{}"),
+    ("..\\..\\evil.json", b"{}"),
+    ("a\0b.json", b"{}"),
+    ("", b"{}"),
+]
+
+
+async def test_a_profile_is_refused_as_it_was_called(quiet_api: httpx2.AsyncClient) -> None:
+    for name, content in PROFILES:
+        answer = await quiet_api.post("/api/creator-profiles", files={"file": (name, content)})
+        assert (answer.status_code in REFUSED, says_why(answer)) == (True, True), (name, answer.text)
+        assert tempfile.gettempdir() not in answer.text
+        assert len(answer.text) < 50_000
+
+
 async def test_a_table_that_would_fill_the_memory_is_refused(
     quiet_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,12 +201,14 @@ async def test_too_many_bytes_or_parts_are_refused(serve_api: Serve, settings: S
     async with serve_api(settings.model_copy(update={"max_upload_bytes": 100_000})) as client:
         large = await client.post("/api/videos", files={"file": ("a.txt", b"x" * 200_000)})
         many = await client.post("/api/videos", files=[("f", (f"{n}.txt", b"")) for n in range(500)])
+        profile = await client.post("/api/creator-profiles", files={"file": ("a.json", b" " * 200_000)})
         fields = await client.post(
             "/api/videos", data={f"f{n}": "x" for n in range(1_100)}, files={"f": ("a.txt", b"x")}
         )
-    assert (large.status_code, many.status_code) == (413, 422)
+    assert (large.status_code, many.status_code, profile.status_code) == (413, 422, 413)
     assert fields.status_code in REFUSED
     assert says_why(large)
+    assert says_why(profile)
     assert says_why(many)
     assert says_why(fields)
 

@@ -24,17 +24,22 @@ export async function mount(root, { signal, go }) {
   const [samples, providers, prompts] = await Promise.all(
     ["/api/creator-profiles/samples", "/api/providers", "/api/prompts/preview"].map((path) => get(path, { signal })));
   const draft = { ...fresh(samples, providers), ...kept() };
-  if (!providers.reasoning.includes(draft.reasoning_model)) draft.reasoning_model = providers.reasoning[0];
+  if (!providers.reasoning.includes(draft.reasoning_model)) {
+    Object.assign(draft, { reasoning_model: providers.reasoning[0], model: null });
+  }
   let waiting, asked = new AbortController(), startKey = null;
 
-  const profile = profileForm(samples, (sample) => { draft.sample = sample; changed(); });
+  const profile = profileForm(samples, (sample) => { draft.sample = sample; changed(); }, signal);
   const videos = videoChooser((set) => { draft.video_set = set; changed(); }, signal);
   const preview = promptPreview(prompts);
   const add = (spec) => field(spec, () => changed());
   const named = providers.reasoning.map((name) => [name, NAMES[name] ?? name]);
   const counts = COUNTS.map((spec) => add({ kind: "number", min: 1, step: 1, required: true, ...spec }));
-  const provider = add({ name: "reasoning_model", label: "Model", kind: "select", options: named,
-    hint: named.length > 1 ? "" : "A key in the server's environment adds Kimi, Gemini or OpenAI." });
+  const provider = field({ name: "reasoning_model", label: "Provider", kind: "select", options: named,
+    hint: named.length > 1 ? "" : "A key in the server's environment adds Kimi, Gemini or OpenAI." },
+    () => { model.set(""); changed(); }); // another provider has no model of that name
+  const model = add({ name: "model", label: "Model name", placeholder: "the provider's default", autocomplete: "off",
+    spellcheck: "false", hint: "One of the provider's models, as it spells it." });
   const budget = add({ name: "max_usd", label: "Budget, $", kind: "number", min: 0, step: "any", placeholder: "no limit",
     hint: "The run stops cleanly before it costs more." });
   const seed = add({ name: "seed", label: "Seed", kind: "number", min: 0, step: 1,
@@ -47,7 +52,7 @@ export async function mount(root, { signal, go }) {
   const refine = add({ name: "refine", label: "What would change your mind?", kind: "select",
     options: [["", "Do not ask"], ["true", "Ask, and judge the edits"]],
     hint: "Viewers who ranked your best scripts lowest propose an edit each; the panel compares with and without." });
-  const extras = [budget, seed, rigor, voters, refine];
+  const extras = [model, budget, seed, rigor, voters, refine];
   const fields = [...profile.fields, ...counts, provider, ...extras];
   const sizes = Object.entries(SIZES).map(([name, size]) => button(name, () => {
     counts.forEach((one, i) => one.set(size[i]));
@@ -66,7 +71,7 @@ export async function mount(root, { signal, go }) {
         h("div", { class: "row", role: "group", "aria-label": "Size" }, ...sizes),
         h("div", { class: "four" }, ...counts.map(({ el }) => el)),
         h("div", { class: "two" }, provider.el, budget.el),
-        fold("Advanced", h("div", { class: "two" }, rigor.el, voters.el, refine.el, seed.el))),
+        fold("Advanced", h("div", { class: "two" }, model.el, voters.el, rigor.el, refine.el, seed.el))),
       preview.el),
     h("aside", { class: "card summary stack", "aria-label": "Your run" },
       h("h2", {}, "Your run"), cost, faults, press,
@@ -76,7 +81,7 @@ export async function mount(root, { signal, go }) {
   function order() {
     const body = { creator_profile: profile.get() };
     for (const one of [...counts, provider, ...extras]) body[one.name] = one.get();
-    for (const { name } of extras) if (body[name] === null || body[name] === "") delete body[name]; // as without a form
+    for (const { name } of extras) if (!`${body[name] ?? ""}`.trim()) delete body[name]; // as without a form
     if (body.refine) body.refine = true;
     if (draft.video_set) body.video_set_id = draft.video_set.video_set_id;
     return body;
@@ -171,7 +176,7 @@ function show({ el, input }) {
 function fresh(samples, providers) {
   const sizes = Object.fromEntries(COUNTS.map(({ name }, i) => [name, SIZES.Standard[i]]));
   return { ...sizes, sample: samples[0].id, creator_profile: samples[0].profile, reasoning_model: providers.reasoning[0],
-    max_usd: null, seed: null, rigor: null, voter_model: null, refine: null, video_set: null };
+    model: null, max_usd: null, seed: null, rigor: null, voter_model: null, refine: null, video_set: null };
 }
 
 function kept() {

@@ -1,5 +1,6 @@
 // The creator's profile: eight examples to start from, nine fields, JSON in and out.
 import { h, announce } from "../dom.js";
+import { upload } from "../api.js";
 import { button, field, fold } from "./fields.js";
 
 const ESSENTIAL = [
@@ -18,7 +19,7 @@ const MORE = [
 ];
 
 // The form for a profile. `changed(sampleId | null)` is called after each edit.
-export function profileForm(samples, changed) {
+export function profileForm(samples, changed, signal) {
   const edited = () => { mark(null); changed(null); };
   const essential = ESSENTIAL.map((spec) => field(spec, edited));
   const more = MORE.map((spec) => field(spec, edited));
@@ -34,18 +35,22 @@ export function profileForm(samples, changed) {
   const said = h("p", { class: "fault", role: "alert", hidden: true });
   const say = (text) => { said.textContent = text; said.hidden = !text; };
 
-  async function upload(file) {
+  async function load(chosen) {
+    const form = new FormData();
+    form.append("file", chosen);
     try {
-      set(profileIn(JSON.parse(await file.text())));
+      const profile = await upload("/api/creator-profiles", form);
+      if (signal.aborted) return;
+      set(profile);
       say("");
       changed(null);
-      announce(`${file.name} is filled in.`);
-    } catch (error) {
-      say(`${file.name} cannot be used: ${error instanceof SyntaxError ? "it is not JSON" : error.message}.`);
+      announce(`${chosen.name} is filled in.`);
+    } catch (problem) {
+      say(problem.detail ?? String(problem));
     }
   }
   const file = h("input", { type: "file", accept: "application/json,.json", class: "unseen", id: "profile-file",
-    onchange: () => { if (file.files[0]) upload(file.files[0]); file.value = ""; } });
+    onchange: () => { if (file.files[0]) load(file.files[0]); file.value = ""; } });
   const el = h("div", { class: "stack" },
     h("div", { class: "samples", role: "group", "aria-label": "Example profiles" }, ...cards),
     h("div", { class: "two" }, ...essential.map(({ el: one }) => one)),
@@ -54,14 +59,6 @@ export function profileForm(samples, changed) {
     h("div", { class: "row" }, file, h("label", { class: "btn", for: "profile-file" }, "Load JSON"),
       button("Save as JSON", () => download(get()), { class: "btn" }), said));
   return { el, fields, get, set, mark };
-}
-
-// Whatever it holds, as texts and lists of texts: what is wrong with them the server says, at the field.
-function profileIn(given) {
-  const found = given?.creator_profile ?? given;
-  if (typeof found?.tone !== "string") throw new Error("a profile is an object with tone, vocabulary, catchphrases and topics_to_avoid");
-  return Object.fromEntries([...ESSENTIAL, ...MORE].map(({ name, kind }) =>
-    [name, kind === "list" ? [found[name] ?? []].flat().map(String) : String(found[name] ?? "")]));
 }
 
 function download(profile) {
