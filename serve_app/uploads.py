@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -34,17 +35,29 @@ async def upload_videos(request: Request) -> Response:
     studio = studio_of(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise HTTPException(415, "Send files, as multipart/form-data.")
-    try:
-        async with _limited(request, studio.settings.max_upload_bytes).form(max_files=MAX_FILES) as form:
-            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-            _check_kinds(files)
-            found = await asyncio.to_thread(_read, files, studio.settings.max_transcript_bytes)
-    except HTTPException as err:
-        raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
+    async with _form(request, studio.settings.max_upload_bytes) as form:
+        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+        _check_kinds(files)
+        found = await asyncio.to_thread(_read, files, studio.settings.max_transcript_bytes)
     if len(found.videos) > studio.settings.max_videos:
         raise InputError(f"{len(found.videos)} videos are more than the limit of {studio.settings.max_videos}.")
     video_set_id = await studio.front.put_videos(found.videos, tenant_of(request).prefix)
     return JSONResponse({"video_set_id": video_set_id, "report": _without_path(found)}, 201)
+
+
+@asynccontextmanager
+async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
+    """What was sent. Raises HTTPException 413 and 422."""
+    try:
+        form = await _limited(request, most).form(max_files=MAX_FILES)
+    except HTTPException as err:
+        raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
+    except (ValueError, LookupError):  # some of Python's codecs fail in ways that the parser does not know
+        raise HTTPException(422, "This form cannot be read in the charset that it names.") from None
+    try:
+        yield form
+    finally:
+        await form.close()
 
 
 def _check_kinds(files: Sequence[UploadFile]) -> None:
@@ -83,7 +96,12 @@ def _read(files: Sequence[UploadFile], max_transcript_bytes: int) -> Ingest:
 
 
 def _write(file: UploadFile, folder: Path) -> Path:
-    path = folder.joinpath(*_safe_parts(file.filename or "upload"))
+    name = file.filename or "upload"
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half a character: no disk takes it, and no answer could name it
+        raise InputError("One of the files has a name that is no text.") from None
+    path = folder.joinpath(*_safe_parts(name))
     if path.exists():
         raise InputError(f"Two of the files are called {path.name!r}.")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -159,6 +159,27 @@ async def test_an_upload_is_read_or_refused(quiet_api: httpx2.AsyncClient) -> No
         assert tempfile.gettempdir() not in answer.text
 
 
+FORMS = [
+    ("undefined", b"a.txt", 422),
+    ("punycode", b"\xff.txt", 422),
+    ("no-charset", b"\xff.txt", 201),
+    ("utf-7", b"+2AA-.txt", 422),  # half a character
+    ("utf-7", b"+3IA-.txt", 422),  # half of one that a disk would take
+]
+
+
+@pytest.mark.parametrize(("charset", "name", "status"), FORMS)
+async def test_a_form_in_an_odd_charset_is_read_or_refused(
+    quiet_api: httpx2.AsyncClient, charset: str, name: bytes, status: int
+) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="f"; filename="%b"\r\n\r\n%b\r\n--x--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    content = form % (name, b"words enough to be a transcript of a video")
+    answer = await quiet_api.post("/api/videos", content=content, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert status == 201 or says_why(answer)
+
+
 async def test_a_table_that_would_fill_the_memory_is_refused(
     quiet_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
