@@ -73,18 +73,20 @@ def build_asgi(
     )
     app.add_middleware(TimelyBodies, patience_s=patience_s)
     app.add_middleware(OwnWrites, origins=origins)
-    app.add_middleware(CORSMiddleware, allow_origins=origins, max_age=600, **CORS)
     app.add_middleware(Bounded, most=most)
-    app.state.sets_request_ids = not on_serve
+    app.state.sets_request_ids, app.state.origins = not on_serve, origins
     return app
 
 
 class App(Starlette):
-    """With ids and headers around everything: an answer to what nobody foresaw has them, too."""
+    """With ids and headers around everything: an answer to what nobody foresaw has them, too.
+
+    Also those that let another origin's page read an answer, or it would not know why it was refused.
+    """
 
     def build_middleware_stack(self) -> ASGIApp:
-        stack = SecurityHeaders(super().build_middleware_stack())
-        return RequestIds(stack, answering=self.state.sets_request_ids)
+        readable = CORSMiddleware(super().build_middleware_stack(), self.state.origins, max_age=600, **CORS)
+        return RequestIds(SecurityHeaders(readable), answering=self.state.sets_request_ids)
 
 
 class SecurityHeaders:
