@@ -58,10 +58,10 @@ async def start(request: Request) -> Response:
 async def run(request: Request) -> Response:
     """Start a run and watch it, as events or as lines of JSON. Hanging up ends the watching and nothing else."""
     as_lines = NDJSON in request.headers.get("accept", "")
-    streams, tenant = studio_of(request).streams, tenant_of(request)
-    streams.check_room(tenant)
-    messages = streams.watch(await _started(request), tenant=tenant)
-    return ndjson(messages) if as_lines else sse(messages)
+    streams = studio_of(request).streams
+    with streams.room(tenant_of(request)) as room:
+        messages = streams.watch(await _started(request))
+        return (ndjson if as_lines else sse)(messages, room.pop_all())
 
 
 async def status(request: Request) -> Response:
@@ -70,8 +70,7 @@ async def status(request: Request) -> Response:
     cursor = cursor_of(request)
     if await streams.is_finished(run_id, cursor):
         return Response(status_code=204)
-    streams.check_room(tenant_of(request))
-    return sse(streams.watch(run_id, cursor, tenant_of(request)))
+    return sse(streams.watch(run_id, cursor), streams.room(tenant_of(request)))
 
 
 async def results(request: Request) -> Response:
