@@ -19,8 +19,10 @@ from flair_ray.errors import RunConflict
 from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
 from flair_ray.wiring import usable_videos
 from serve_app.answers import (
+    NDJSON,
     RANKING_FIELDS,
     RESULT_FIELDS,
+    SSE,
     Asked,
     CostEstimate,
     Fine,
@@ -37,7 +39,7 @@ from serve_app.models import StartBody, start_body
 from serve_app.operations import UPLOAD, Operation
 from serve_app.performance import PERFORMANCE_ROUTES
 from serve_app.signin import SIGNIN_ROUTES
-from serve_app.streams import NDJSON, SSE, cursor_of, ndjson, sse
+from serve_app.streams import cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_videos

@@ -33,13 +33,13 @@ from flair_ray.domain.runs import RunSnapshot
 from flair_ray.domain.tenants import Tenant
 from flair_ray.errors import RunNotFound, StoreUnavailable
 from flair_ray.ports import RunStore
+from serve_app.answers import NDJSON, SSE
 from serve_app.feed import Feed, Viewer, id_parts
 
 HEARTBEAT_S = 25.0
 """Below the 30 s after which a viewer takes the connection for dead."""
 RETRY_MS = 2_000
 CROWDED_RETRY_S = 10
-SSE, NDJSON = "text/event-stream", "application/x-ndjson"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _CURSOR = re.compile(r"\d{1,19}(-\d{1,19})?")
 

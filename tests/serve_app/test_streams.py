@@ -79,6 +79,13 @@ async def test_a_browser_can_read_it(api: httpx2.AsyncClient, started: Started) 
     assert b"\r" not in raw
 
 
+async def test_a_head_of_a_stream_waits_for_nothing(quiet_api: httpx2.AsyncClient, started: Started) -> None:
+    path = f"/api/pipeline/status/{await started(quiet_api)}"
+    answer = await quiet_api.head(path, timeout=5)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (await quiet_api.head("/api/health")).status_code == 200
+
+
 async def test_somebody_who_hangs_up_leaves_the_run_alone(quiet_api: httpx2.AsyncClient, hosts: LocalHosts) -> None:
     async with quiet_api.stream("POST", "/api/pipeline/run", json=BODY) as response:
         first = await anext(messages(response))
