@@ -15,12 +15,13 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
 from serve_app import docs, pages, routes
 from serve_app.arriving import MOST_AT_ONCE, PATIENCE_S, Bounded, TimelyBodies
-from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
+from serve_app.problems import on_flair_error, on_hang_up, on_http_error, on_invalid, on_surprise, problem
 from serve_app.request_ids import RequestIds, number_log_records
 from serve_app.studio import Studio
 from serve_app.tenants import SAFE_METHODS, guarded
@@ -68,6 +69,7 @@ def build_asgi(
             FlairError: on_flair_error,
             ValidationError: on_invalid,
             HTTPException: on_http_error,
+            ClientDisconnect: on_hang_up,
             Exception: on_surprise,
         },
     )

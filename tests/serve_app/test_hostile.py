@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import struct
 import tempfile
 from collections.abc import AsyncIterator
@@ -229,6 +230,25 @@ async def test_bodies_that_never_come_are_not_waited_for(serve_api: Serve, setti
         answers = await asyncio.gather(*slow)
     assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 408 Request Timeout"}
     assert all(json.loads(answer.partition(b"\r\n\r\n")[2])["detail"] for answer in answers)
+
+
+async def test_who_hangs_up_within_a_body_is_no_error(
+    quiet_api: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for path, kind in (("/api/estimate", "application/json"), ("/api/videos", "multipart/form-data; boundary=b")):
+        _, writer = await asyncio.open_connection("127.0.0.1", quiet_api.base_url.port)
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n"
+        writer.write(head.encode() + b"--b\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.close()
+    async with asyncio.timeout(5):
+        while len(told := [r for r in caplog.records if r.name == "serve_app.problems"]) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await quiet_api.get("/api/health")).status_code == 200
+    assert {record.levelname for record in told} == {"INFO"}
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_crowd_is_told_to_come_back(serve_api: Serve, settings: Settings) -> None:
