@@ -22,6 +22,7 @@ from flair_ray.inputs.report import Duplicate, SkippedRecord
 from flair_ray.outputs import result_schema
 from flair_ray.result import Cost
 
+SSE, NDJSON = "text/event-stream", "application/x-ndjson"
 StageStatus = Literal["pending", "running", "completed"]
 RESULT_FIELDS = (
     "run_id",

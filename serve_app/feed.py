@@ -6,6 +6,7 @@ viewer of that run. A stream of our own among them wakes the reader when a run i
 Invariants: a viewer who attaches with the id of the last event it has gets every later one, at least once and in order;
 a queue is bounded, and a viewer whose queue is full is detached with a mark on it: it goes on from the log.
 How it fails: while Redis is away the reader tries again, from where each run stood; nothing is lost and nobody is told.
+An entry that is no event is left out: it is one run's, and the reader is everybody's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from flair_ray.domain.events import Event
 from flair_ray.domain.ids import RunId
+from flair_ray.errors import StoreUnavailable
 from flair_ray.stores import keys
 from flair_ray.stores.redis_store import translated
 from flair_ray.telemetry import metrics, record
@@ -105,6 +107,11 @@ class Feed:
             entries: Any = await self._redis.xrange(keys.events(run_id), count=1)
         return next((_event(*entry) for entry in entries), None)
 
+    def check(self) -> None:
+        """Raises StoreUnavailable when nothing is read any more: who watches here would wait for ever."""
+        if self._reading is not None and self._reading.done():
+            raise StoreUnavailable("The logs of runs are not read here any more.")
+
     async def close(self) -> None:
         tasks = [*self._waking, *([self._reading] if self._reading else [])]
         for task in tasks:
@@ -137,21 +144,26 @@ class Feed:
 
     async def _read(self) -> None:
         while True:
-            if not self._runs:
-                self._news.clear()
-                await self._news.wait()
-            self._count(0)  # said again: a gauge does not last
-            asked = {keys.events(run_id): watched for run_id, watched in self._runs.items()}
-            streams: dict[Any, Any] = {self._waker: self._waker_id}
-            streams |= {key: watched.last_id for key, watched in asked.items()}
             try:
-                async with in_time(BLOCK_MS / 1000 + ANSWER_S):
-                    reply: Any = await self._redis.xread(streams, count=PAGE, block=BLOCK_MS)
+                await self._read_once()
             except (RedisError, OSError) as err:
                 log.warning("lost the logs", extra={"error": type(err).__name__})
                 await asyncio.sleep(RECONNECT_S)
-                continue
-            self._hand_out(reply, asked)
+            except Exception:  # whatever it was: everybody who watches here hangs on this task
+                log.exception("cannot read the logs")
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _read_once(self) -> None:
+        if not self._runs:
+            self._news.clear()
+            await self._news.wait()
+        self._count(0)  # said again: a gauge does not last
+        asked = {keys.events(run_id): watched for run_id, watched in self._runs.items()}
+        streams: dict[Any, Any] = {self._waker: self._waker_id}
+        streams |= {key: watched.last_id for key, watched in asked.items()}
+        async with in_time(BLOCK_MS / 1000 + ANSWER_S):
+            reply: Any = await self._redis.xread(streams, count=PAGE, block=BLOCK_MS)
+        self._hand_out(reply, asked)
 
     def _hand_out(self, reply: Any, asked: dict[str, _Watched]) -> None:
         """A run that was left and watched again meanwhile stands somewhere else: its ``_Watched`` is another then."""
@@ -160,9 +172,15 @@ class Feed:
                 self._waker_id = entries[-1][0]
                 continue
             now_ms = time.time() * 1000
-            for entry in entries:
-                _deliver(asked[key], _event(*entry))
-                record.observe(metrics.EVENTS_LAG_S, max(0.0, now_ms - id_parts(entry[0])[0]) / 1000)
+            for entry_id, entry in entries:
+                try:
+                    event = _event(entry_id, entry)
+                except (KeyError, ValueError) as err:
+                    log.warning("no event", extra={"key": key, "id": entry_id, "error": type(err).__name__})
+                    asked[key].last_id = entry_id  # or it would be read again and again
+                    continue
+                _deliver(asked[key], event)
+                record.observe(metrics.EVENTS_LAG_S, max(0.0, now_ms - id_parts(entry_id)[0]) / 1000)
 
 
 @asynccontextmanager

@@ -15,12 +15,13 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flair_ray.errors import FlairError
 from serve_app import docs, pages, routes
 from serve_app.arriving import MOST_AT_ONCE, PATIENCE_S, Bounded, TimelyBodies
-from serve_app.problems import on_flair_error, on_http_error, on_invalid, on_surprise, problem
+from serve_app.problems import on_flair_error, on_hang_up, on_http_error, on_invalid, on_surprise, problem
 from serve_app.request_ids import RequestIds, number_log_records
 from serve_app.studio import Studio
 from serve_app.tenants import SAFE_METHODS, guarded
@@ -68,23 +69,26 @@ def build_asgi(
             FlairError: on_flair_error,
             ValidationError: on_invalid,
             HTTPException: on_http_error,
+            ClientDisconnect: on_hang_up,
             Exception: on_surprise,
         },
     )
     app.add_middleware(TimelyBodies, patience_s=patience_s)
     app.add_middleware(OwnWrites, origins=origins)
-    app.add_middleware(CORSMiddleware, allow_origins=origins, max_age=600, **CORS)
     app.add_middleware(Bounded, most=most)
-    app.state.sets_request_ids = not on_serve
+    app.state.sets_request_ids, app.state.origins = not on_serve, origins
     return app
 
 
 class App(Starlette):
-    """With ids and headers around everything: an answer to what nobody foresaw has them, too."""
+    """With ids and headers around everything: an answer to what nobody foresaw has them, too.
+
+    Also those that let another origin's page read an answer, or it would not know why it was refused.
+    """
 
     def build_middleware_stack(self) -> ASGIApp:
-        stack = SecurityHeaders(super().build_middleware_stack())
-        return RequestIds(stack, answering=self.state.sets_request_ids)
+        readable = CORSMiddleware(super().build_middleware_stack(), self.state.origins, max_age=600, **CORS)
+        return RequestIds(SecurityHeaders(readable), answering=self.state.sets_request_ids)
 
 
 class SecurityHeaders:

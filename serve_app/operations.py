@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from starlette.routing import BaseRoute, Route
 
 from flair_ray.config import Settings
-from serve_app.answers import Problem
+from serve_app.answers import SSE, Problem
 from serve_app.models import COUNTS, StartBody, most
 
 Schema = dict[str, Any]
@@ -65,6 +65,8 @@ class Operation(Route):
         errors: tuple[int, ...] = (),
     ) -> None:
         super().__init__(path, endpoint, methods=[method])
+        if SSE in answers.values():  # Starlette lets HEAD run what GET does: here, to the end of a pipeline
+            self.methods = {method}
         in_path = tuple(found[1] for found in _IN_PATH.finditer(path))
         self.method, self.answers, self.body, self.takes = method, answers, body, in_path + takes
         guarded = {401, 403} if path.startswith("/api/") else set()

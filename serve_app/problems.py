@@ -71,6 +71,12 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     return problem(error.status_code, error.detail, dict(error.headers or {}))
 
 
+async def on_hang_up(request: Request, error: Exception) -> Response:
+    """Who has left hears no answer, and it is no failure of ours."""
+    log.info("hung up before the body was here", extra={"path": request.url.path})
+    return problem(400, "The connection ended before the body of this request did.")
+
+
 async def on_surprise(request: Request, error: Exception) -> Response:
     log.error("request failed", exc_info=error, extra={"path": request.url.path})
     return problem(500, "Something failed here that should not; the server's log says what.")

@@ -20,8 +20,10 @@ from flair_ray.errors import RunConflict
 from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
 from flair_ray.wiring import usable_videos
 from serve_app.answers import (
+    NDJSON,
     RANKING_FIELDS,
     RESULT_FIELDS,
+    SSE,
     Asked,
     CostEstimate,
     Fine,
@@ -38,7 +40,7 @@ from serve_app.models import StartBody, start_body
 from serve_app.operations import ONE_FILE, UPLOAD, Operation
 from serve_app.performance import PERFORMANCE_ROUTES
 from serve_app.signin import SIGNIN_ROUTES
-from serve_app.streams import NDJSON, SSE, cursor_of, ndjson, sse
+from serve_app.streams import cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_profile, upload_videos
@@ -59,10 +61,10 @@ async def start(request: Request) -> Response:
 async def run(request: Request) -> Response:
     """Start a run and watch it, as events or as lines of JSON. Hanging up ends the watching and nothing else."""
     as_lines = NDJSON in request.headers.get("accept", "")
-    streams, tenant = studio_of(request).streams, tenant_of(request)
-    streams.check_room(tenant)
-    messages = streams.watch(await _started(request), tenant=tenant)
-    return ndjson(messages) if as_lines else sse(messages)
+    streams = studio_of(request).streams
+    with streams.room(tenant_of(request)) as room:
+        messages = streams.watch(await _started(request))
+        return (ndjson if as_lines else sse)(messages, room.pop_all())
 
 
 async def status(request: Request) -> Response:
@@ -71,8 +73,7 @@ async def status(request: Request) -> Response:
     cursor = cursor_of(request)
     if await streams.is_finished(run_id, cursor):
         return Response(status_code=204)
-    streams.check_room(tenant_of(request))
-    return sse(streams.watch(run_id, cursor, tenant_of(request)))
+    return sse(streams.watch(run_id, cursor), streams.room(tenant_of(request)))
 
 
 async def results(request: Request) -> Response:

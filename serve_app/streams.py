@@ -17,7 +17,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -25,20 +25,21 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from flair_ray.domain.events import TERMINAL, Event, EventName, Json
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.runs import RunSnapshot
-from flair_ray.domain.tenants import EVERYBODY, Tenant
+from flair_ray.domain.tenants import Tenant
 from flair_ray.errors import RunNotFound, StoreUnavailable
 from flair_ray.ports import RunStore
+from serve_app.answers import NDJSON, SSE
 from serve_app.feed import Feed, Viewer, id_parts
 
 HEARTBEAT_S = 25.0
 """Below the 30 s after which a viewer takes the connection for dead."""
 RETRY_MS = 2_000
 CROWDED_RETRY_S = 10
-SSE, NDJSON = "text/event-stream", "application/x-ndjson"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _CURSOR = re.compile(r"\d{1,19}(-\d{1,19})?")
 
@@ -55,23 +56,27 @@ class Streams:
     open: Counter[str] = field(default_factory=Counter)
     """Streams by tenant."""
 
-    def check_room(self, tenant: Tenant) -> None:
-        """Raises HTTPException 429 where a tenant with a token has as many open here as it may."""
+    def room(self, tenant: Tenant) -> ExitStack:
+        """Room for one more, taken at once and given back when this is closed: many may ask before the first begins.
+
+        Raises HTTPException 429 where a tenant with a token has as many open here as it may.
+        """
         if tenant.name and self.open[tenant.name] >= tenant.streams:
             detail = f"{tenant.streams:,} streams are open. Close some, or try again later."
             raise HTTPException(429, detail, {"Retry-After": str(CROWDED_RETRY_S)})
+        self.open[tenant.name] += 1
+        room = ExitStack()
+        room.callback(self.open.subtract, [tenant.name])
+        return room
 
     async def is_finished(self, run_id: RunId, cursor: str) -> bool:
         """Whether nothing will ever follow this cursor. Raises RunNotFound."""
         snapshot = await self.store.snapshot(run_id)
         return snapshot.over and not await self.store.events(run_id, cursor)
 
-    async def watch(
-        self, run_id: RunId, cursor: str = "0", tenant: Tenant = EVERYBODY
-    ) -> AsyncGenerator[Envelope, None]:
+    async def watch(self, run_id: RunId, cursor: str = "0") -> AsyncGenerator[Envelope, None]:
         """Every message for a viewer who has everything up to ``cursor``."""
         at = cursor
-        self.open[tenant.name] += 1
         try:
             if missed := await self._missed(run_id, cursor):
                 yield missed
@@ -84,8 +89,6 @@ class Streams:
                     return
         except (StoreUnavailable, RunNotFound):
             return  # never a terminal event: the client comes back and is told
-        finally:
-            self.open[tenant.name] -= 1
 
     async def _once(self, run_id: RunId, at: str) -> AsyncGenerator[Envelope, None]:
         """From the log into the feed, until the run may be over or the viewer has fallen behind."""
@@ -134,6 +137,18 @@ class Streams:
         return _unstored("snapshot", await self.store.snapshot(run_id), cursor)
 
 
+class Watching(StreamingResponse):
+    """Closes ``room`` however it ends, also before it has begun: a generator that never ran has no end of its own."""
+
+    def __init__(self, content: AsyncGenerator[bytes, None], room: ExitStack, media_type: str) -> None:
+        super().__init__(content, headers=HEADERS, media_type=media_type)
+        self._room = room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._room:
+            await super().__call__(scope, receive, send)
+
+
 def cursor_of(request: Request) -> str:
     """Where a viewer goes on: ``?cursor=``, then Last-Event-ID, then the beginning."""
     asked = request.query_params.get("cursor")
@@ -143,7 +158,7 @@ def cursor_of(request: Request) -> str:
     return asked or (remembered if _CURSOR.fullmatch(remembered) else "0")
 
 
-def sse(messages: AsyncGenerator[Envelope, None]) -> StreamingResponse:
+def sse(messages: AsyncGenerator[Envelope, None], room: ExitStack) -> Watching:
     """As server-sent events."""
 
     async def frames() -> AsyncGenerator[bytes, None]:
@@ -152,10 +167,10 @@ def sse(messages: AsyncGenerator[Envelope, None]) -> StreamingResponse:
             async for message in messages:
                 yield f"id: {message['id']}\nevent: {message['event']}\ndata: ".encode() + to_json(message) + b"\n\n"
 
-    return StreamingResponse(frames(), headers=HEADERS, media_type=SSE)
+    return Watching(frames(), room, SSE)
 
 
-def ndjson(messages: AsyncGenerator[Envelope, None]) -> StreamingResponse:
+def ndjson(messages: AsyncGenerator[Envelope, None], room: ExitStack) -> Watching:
     """As one JSON object a line."""
 
     async def lines() -> AsyncGenerator[bytes, None]:
@@ -163,7 +178,7 @@ def ndjson(messages: AsyncGenerator[Envelope, None]) -> StreamingResponse:
             async for message in messages:
                 yield to_json(message) + b"\n"
 
-    return StreamingResponse(lines(), headers=HEADERS, media_type=NDJSON)
+    return Watching(lines(), room, NDJSON)
 
 
 def _unstored(name: str, snapshot: RunSnapshot, at: str) -> Envelope:

@@ -81,6 +81,7 @@ class Studio:
 
     async def check(self) -> None:
         """Raises StoreUnavailable or ClusterUnavailable, which name the failing part."""
+        self.streams.feed.check()
         await self.front.ping()
         await self.hosts.check()
 

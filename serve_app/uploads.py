@@ -64,12 +64,17 @@ async def _sent(
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise HTTPException(415, "Send files, as multipart/form-data.")
     try:
-        async with _limited(request, most).form(max_files=max_files) as form:
-            files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-            _check_kinds(files, kinds)
-            yield files
+        form = await _limited(request, most).form(max_files=max_files)
     except HTTPException as err:
         raise HTTPException(422 if err.status_code == 400 else err.status_code, err.detail) from None
+    except (ValueError, LookupError):  # some of Python's codecs fail in ways that the parser does not know
+        raise HTTPException(422, "This form cannot be read in the charset that it names.") from None
+    try:
+        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+        _check_kinds(files, kinds)
+        yield files
+    finally:
+        await form.close()
 
 
 def _check_kinds(files: Sequence[UploadFile], kinds: tuple[str, ...]) -> None:
@@ -121,7 +126,12 @@ def _written(files: Sequence[UploadFile]) -> Iterator[Path]:
 
 
 def _write(file: UploadFile, folder: Path) -> Path:
-    path = folder.joinpath(*_safe_parts(file.filename or "upload"))
+    name = file.filename or "upload"
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half a character: no disk takes it, and no answer could name it
+        raise InputError("One of the files has a name that is no text.") from None
+    path = folder.joinpath(*_safe_parts(name))
     if path.exists():
         raise InputError(f"Two of the files are called {path.name!r}.")
     path.parent.mkdir(parents=True, exist_ok=True)

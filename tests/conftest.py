@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -66,18 +67,25 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """A real local Ray with its dashboard, whose State API shows the tasks; not on the port that others expect."""
-    import ray
+    """A real local Ray with its dashboard, whose State API shows the tasks; not on the ports that others expect.
 
-    ray.init(
-        address="local",
-        namespace="flair",
-        include_dashboard=True,
-        dashboard_port=free_ports(1)[0],
-        object_store_memory=150 * 1024**2,
-        log_to_driver=False,
-        configure_logging=False,
-    )
+    The agent that carries jobs listens on one port of the machine; of a second Ray it would not, and jobs hang there.
+    """
+    import ray
+    from ray._private.parameter import RayParams
+
+    init = partialmethod(RayParams.__init__, dashboard_agent_listen_port=None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RayParams, "__init__", init)
+        ray.init(
+            address="local",
+            namespace="flair",
+            include_dashboard=True,
+            dashboard_port=free_ports(1)[0],
+            object_store_memory=150 * 1024**2,
+            log_to_driver=False,
+            configure_logging=False,
+        )
     yield
     ray.shutdown()
 

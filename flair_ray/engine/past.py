@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
 
 from flair_ray.domain.ids import RunId
 from flair_ray.domain.posts import RunRecord
+from flair_ray.domain.runs import RunSnapshot
 from flair_ray.engine.archive import Archive
 from flair_ray.engine.results import gather_result, row_of, summary_of
 from flair_ray.errors import ArchiveUnavailable, RunNotFound
@@ -26,6 +27,8 @@ from flair_ray.result import RunResult
 log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
+RENDERED = 4
+"""Runs whose outputs stay in memory: who opens a report asks for its other files, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,10 @@ class AllRuns:
 
     store: RunStore
     archive: Archive
+    _made: dict[RunId, tuple[RunSnapshot, dict[str, bytes]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _rendering: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
     async def session(self, run_id: RunId) -> str:
         """Whose run it is."""
@@ -73,7 +80,7 @@ class AllRuns:
     async def document(self, run_id: RunId) -> Document:
         """Everything that came of it, as in result.json."""
         if result := await self.live(run_id):
-            return result.document()
+            return await asyncio.to_thread(result.document)
         text = await self._kept(run_id, "result.json")
         if text is None:
             raise RunNotFound(run_id)
@@ -82,8 +89,9 @@ class AllRuns:
 
     async def outputs(self, run_id: RunId) -> dict[str, bytes]:
         """Every output by its name, made on the fly while Redis has the run."""
-        if result := await self.live(run_id):
-            return await asyncio.to_thread(render_outputs, result)
+        made = await self._rendered(run_id)
+        if made is not None:
+            return dict(made)
         run_zip = await self._kept(run_id, "run.zip")
         if run_zip is None:
             raise RunNotFound(run_id)
@@ -91,11 +99,10 @@ class AllRuns:
 
     async def file(self, run_id: RunId, name: str) -> bytes | None:
         """One of them, or what else was kept under this name."""
-        result = await self.live(run_id)
-        if result is None:
+        made = await self._rendered(run_id)
+        if made is None:
             return await self._kept(run_id, name)
-        made = (await asyncio.to_thread(render_outputs, result)).get(name)
-        return made if made is not None else await self.archive.files.get(run_id, name)
+        return made[name] if name in made else await self.archive.files.get(run_id, name)
 
     async def delete(self, run_id: RunId) -> None:
         """Forgets it here and there."""
@@ -103,7 +110,23 @@ class AllRuns:
             await self.store.delete(run_id)
         except RunNotFound:
             await self._record(run_id)
+        self._made.pop(run_id, None)
         await self.archive.forget(run_id)
+
+    async def _rendered(self, run_id: RunId) -> dict[str, bytes] | None:
+        """Every output of a run that Redis has, made anew when anything about the run has changed."""
+        async with self._rendering:  # who asks for ten files at once waits for one rendering
+            try:
+                snapshot = await self.store.snapshot(run_id)
+                at, made = self._made.pop(run_id, (None, {}))
+                if at != snapshot:
+                    made = await asyncio.to_thread(render_outputs, await gather_result(self.store, run_id))
+            except RunNotFound:
+                return None
+            self._made[run_id] = snapshot, made  # the last used is the last
+            if len(self._made) > RENDERED:
+                del self._made[next(iter(self._made))]
+            return made
 
     async def _kept(self, run_id: RunId, name: str) -> bytes | None:
         await self._record(run_id)

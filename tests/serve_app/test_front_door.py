@@ -86,6 +86,27 @@ async def test_listed_origins_may_come_and_others_may_not(serve_api: Serve, sett
             assert "access-control-allow-credentials" not in written.headers
 
 
+async def test_a_listed_origin_can_read_every_refusal(
+    serve_api: Serve, settings: Settings, hosts: LocalHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    monkeypatch.setattr(hosts, "check", fail)
+    listed = settings.model_copy(update={"cors_origins": PAGE})
+    async with serve_api(listed) as client, serve_api(listed, most=0) as crowded:
+        answers = [
+            await client.get("/api/health", headers={"Origin": PAGE}),
+            await client.get("/nowhere", headers={"Origin": PAGE}),
+            await crowded.get("/api/runs", headers={"Origin": PAGE}),
+        ]
+        other = await crowded.get("/api/runs", headers={"Origin": "https://b.example"})
+    assert [answer.status_code for answer in answers] == [500, 404, 429]
+    assert {answer.headers.get("access-control-allow-origin") for answer in answers} == {PAGE}
+    assert {answer.headers["access-control-expose-headers"] for answer in answers} == {"Retry-After, X-Request-ID"}
+    assert (other.status_code, "access-control-allow-origin" in other.headers) == (429, False)
+
+
 async def test_any_origin_may_come_with_a_token_only(serve_api: Serve, settings: Settings) -> None:
     changes = {"cors_origins": "*", "api_tokens": SecretStr(EVES_ENTRY)}
     async with serve_api(settings.model_copy(update=changes)) as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 import struct
 import tempfile
 from collections.abc import AsyncIterator
@@ -186,6 +187,27 @@ async def test_a_profile_is_refused_as_it_was_called(quiet_api: httpx2.AsyncClie
         assert len(answer.text) < 50_000
 
 
+FORMS = [
+    ("undefined", b"a.txt", 422),
+    ("punycode", b"\xff.txt", 422),
+    ("no-charset", b"\xff.txt", 201),
+    ("utf-7", b"+2AA-.txt", 422),  # half a character
+    ("utf-7", b"+3IA-.txt", 422),  # half of one that a disk would take
+]
+
+
+@pytest.mark.parametrize(("charset", "name", "status"), FORMS)
+async def test_a_form_in_an_odd_charset_is_read_or_refused(
+    quiet_api: httpx2.AsyncClient, charset: str, name: bytes, status: int
+) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="f"; filename="%b"\r\n\r\n%b\r\n--x--\r\n'
+    headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+    content = form % (name, b"words enough to be a transcript of a video")
+    answer = await quiet_api.post("/api/videos", content=content, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert status == 201 or says_why(answer)
+
+
 async def test_a_table_that_would_fill_the_memory_is_refused(
     quiet_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +259,25 @@ async def test_bodies_that_never_come_are_not_waited_for(serve_api: Serve, setti
         answers = await asyncio.gather(*slow)
     assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 408 Request Timeout"}
     assert all(json.loads(answer.partition(b"\r\n\r\n")[2])["detail"] for answer in answers)
+
+
+async def test_who_hangs_up_within_a_body_is_no_error(
+    quiet_api: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for path, kind in (("/api/estimate", "application/json"), ("/api/videos", "multipart/form-data; boundary=b")):
+        _, writer = await asyncio.open_connection("127.0.0.1", quiet_api.base_url.port)
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n"
+        writer.write(head.encode() + b"--b\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.close()
+    async with asyncio.timeout(5):
+        while len(told := [r for r in caplog.records if r.name == "serve_app.problems"]) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await quiet_api.get("/api/health")).status_code == 200
+    assert {record.levelname for record in told} == {"INFO"}
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_crowd_is_told_to_come_back(serve_api: Serve, settings: Settings) -> None:

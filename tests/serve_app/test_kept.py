@@ -11,9 +11,11 @@ import pytest
 from flair_ray.api import export_run
 from flair_ray.config import Settings
 from flair_ray.domain.ids import RunId
+from flair_ray.engine import past
 from flair_ray.engine.past import AllRuns
-from flair_ray.errors import ArchiveUnavailable
-from flair_ray.outputs import unzipped
+from flair_ray.errors import ArchiveUnavailable, RunNotFound
+from flair_ray.outputs import render_outputs, unzipped
+from flair_ray.result import RunResult
 from flair_ray.stores.redis_store import RedisRunStore
 from flair_ray.wiring import open_archive
 from tests.conftest import serving_redis
@@ -76,6 +78,39 @@ async def test_what_redis_forgot_is_answered_as_before(
     assert (await api.get("/api/runs?session_id=ada")).json() == {"runs": []}
     assert (await api.delete(f"/api/runs/{run_id}")).status_code == 404
     assert not (settings.data_dir / "runs" / run_id).exists()
+
+
+async def test_the_files_of_a_run_are_rendered_once_until_it_changes(
+    api: httpx2.AsyncClient, started: Started, store: RedisRunStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[str] = []
+
+    def render(result: RunResult) -> dict[str, bytes]:
+        rendered.append(result.run_id)
+        return render_outputs(result)
+
+    runs_of_all = [await started(api) for _ in range(past.RENDERED + 1)]
+    for run_id in runs_of_all:
+        await watch(api, run_id)
+        await kept(store, settings, run_id)
+    monkeypatch.setattr(past, "render_outputs", render)
+    runs, names = AllRuns(store, open_archive(settings)), ["report.html", "run.zip", "result.json", "nothing.html"]
+    first, *others = map(RunId, runs_of_all)
+    files = await asyncio.gather(*(runs.file(first, name) for name in names * 3))
+    assert (rendered, files[3]) == ([first], None)
+    assert all(files[:3])
+    assert files[:4] == files[4:8]
+
+    await store._redis.hset(f"flair:run:{first}", "error", "told later")
+    assert b"told later" in (await runs.file(first, "result.json") or b"")
+    assert rendered == [first] * 2
+
+    for run_id in (*others, first):
+        await runs.outputs(run_id)
+    assert rendered == [first, first, *others, first]
+    await runs.delete(first)
+    with pytest.raises(RunNotFound):
+        await runs.file(first, "report.html")
 
 
 async def test_delete_forgets_a_run_that_redis_has_in_the_archive_too(

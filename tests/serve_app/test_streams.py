@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 from uuid import uuid4
 
 import httpx2
+import pytest
 from redis.asyncio import Redis
 
 from flair_ray.config import Settings
@@ -75,6 +77,13 @@ async def test_a_browser_can_read_it(api: httpx2.AsyncClient, started: Started) 
     assert response.headers["x-accel-buffering"] == "no"
     assert response.headers["cache-control"] == "no-store"
     assert b"\r" not in raw
+
+
+async def test_a_head_of_a_stream_waits_for_nothing(quiet_api: httpx2.AsyncClient, started: Started) -> None:
+    path = f"/api/pipeline/status/{await started(quiet_api)}"
+    answer = await quiet_api.head(path, timeout=5)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (await quiet_api.head("/api/health")).status_code == 200
 
 
 async def test_somebody_who_hangs_up_leaves_the_run_alone(quiet_api: httpx2.AsyncClient, hosts: LocalHosts) -> None:
@@ -154,6 +163,57 @@ async def test_viewers_are_counted_and_how_late_events_reach_them(redis_url: str
     assert record.said(metrics.VIEWERS) == 0
     assert record.said(metrics.EVENTS_LAG_S) == before + 1
     await feed.close()
+
+
+async def test_an_entry_that_is_no_event_stops_nobody(redis_url: str, redis: Redis) -> None:
+    feed, odd, other = Feed(listener(redis_url)), RunId(uuid4().hex), RunId(uuid4().hex)
+    told = {"name": "vote_cast", "data": "{}"}
+    with feed.watching(odd, "0") as (one, _), feed.watching(other, "0") as (two, _):
+        for entry in ({"name": "vote_cast"}, {"name": "vote_cast", "data": "no JSON"}, told):
+            await redis.xadd(keys.events(odd), entry)
+        await redis.xadd(keys.events(other), told)
+        events = [await asyncio.wait_for(viewer.queue.get(), 10) for viewer in (one, two)]
+    assert [event.name for event in events] == ["vote_cast"] * 2
+    assert one.queue.empty()
+    await feed.close()
+
+
+async def test_whatever_goes_wrong_in_reading_it_goes_on(
+    redis_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed, run_id = Feed(listener(redis_url)), RunId(uuid4().hex)
+    hand_out, failed = feed._hand_out, []
+
+    def fail_once(*found: Any) -> None:
+        if not failed:
+            failed.append(found)
+            raise ValueError("the reason")
+        hand_out(*found)
+
+    monkeypatch.setattr(feed, "_hand_out", fail_once)
+    with feed.watching(run_id, "0") as (viewer, _):
+        await redis.xadd(keys.events(run_id), {"name": "vote_cast", "data": "{}"})
+        assert (await asyncio.wait_for(viewer.queue.get(), 10)).name == "vote_cast"
+    assert failed
+    assert "the reason" in caplog.text
+    await feed.close()
+
+
+async def test_a_reader_that_has_ended_is_no_health(
+    redis_url: str, serve_api: Serve, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def end(feed: Feed) -> None:
+        pass
+
+    monkeypatch.setattr(Feed, "_read", end)
+    async with serve_api(settings) as client:
+        assert (await client.get("/api/health")).status_code == 200
+        run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
+        async with client.stream("GET", f"/api/pipeline/status/{run_id}") as response, aclosing(messages(response)):
+            while (answer := await client.get("/api/health")).status_code == 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert answer.status_code == 503
+    assert "logs" in answer.json()["detail"]
 
 
 async def test_a_viewer_whose_events_are_not_kept_is_told_where_the_run_stands(

@@ -6,16 +6,22 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
 from pydantic import SecretStr
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from flair_ray.config import Settings
-from flair_ray.domain.tenants import new_token
+from flair_ray.domain.ids import RunId
+from flair_ray.domain.tenants import Tenant, new_token
 from serve_app.routes import ROUTES
+from serve_app.streams import Streams, sse
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
 from tests.serve_app.reading import watch
 
@@ -208,6 +214,32 @@ async def test_streams_have_a_limit_of_their_own(serve_api: Serve, settings: Set
         async with asyncio.timeout(5):
             while await _status(client, run_id) == 429:  # noqa: ASYNC110  # the server hears of the end in a moment
                 await asyncio.sleep(0.01)
+
+
+async def test_a_burst_of_streams_does_not_pass_the_limit(serve_api: Serve, settings: Settings) -> None:
+    cy, cys_entry = new_token("cy")
+    limited = settings.model_copy(update={"api_tokens": SecretStr(f"{cys_entry}:streams=2:requests=100000")})
+    async with serve_api(limited) as server, bearing(server, cy) as client, AsyncExitStack() as stack:
+        refused = await client.post("/api/pipeline/run", json={})
+        assert refused.status_code == 422  # and has given its room back
+        starting = [client.stream("POST", "/api/pipeline/run", json=BODY) for _ in range(8)]
+        answers = await asyncio.gather(*(stack.enter_async_context(one) for one in starting))
+        assert sorted(answer.status_code for answer in answers) == [200] * 2 + [429] * 6
+
+
+async def test_a_stream_that_never_began_gives_its_room_back() -> None:
+    async def gone(*_: object) -> Any:
+        raise OSError
+
+    tenant = Tenant("cy", "digest", streams=1)
+    streams = Streams(SimpleNamespace(), SimpleNamespace())  # type: ignore[arg-type]  # neither is reached
+    for _ in range(2):
+        response = sse(streams.watch(RunId(NO_RUN)), streams.room(tenant))
+        with pytest.raises(HTTPException):
+            streams.room(tenant)
+        with pytest.raises(ClientDisconnect):
+            await response({"type": "http", "asgi": {"spec_version": "2.4"}}, gone, gone)
+    assert not streams.open.total()
 
 
 async def _status(client: httpx2.AsyncClient, run_id: str) -> int:

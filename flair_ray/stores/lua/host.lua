@@ -1,4 +1,5 @@
--- Hand a run over to the hosts, also one that failed or was cancelled: they go on with it. A completed one stays as it is.
+-- Hand a run over to the hosts, also one that failed or was cancelled: they go on with it. A completed one stays as it is,
+-- and one that waits already keeps its place.
 -- KEYS: run hash, hosted runs
 -- ARGV: run id
 -- Returns the status that the run has, false when there is no such run.
@@ -6,6 +7,6 @@ local status = redis.call('HGET', KEYS[1], 'status')
 if not status or status == 'completed' then return status end
 if status == 'failed' or status == 'cancelled' then redis.call('HSET', KEYS[1], 'recover', 1) end
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+redis.call('ZADD', KEYS[2], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
 redis.call('EXPIRE', KEYS[2], 10 * redis.call('HGET', KEYS[1], 'ttl'))
 return status

@@ -1,0 +1,45 @@
+"""The queue of runs that the hosts are to drive: first come, first driven."""
+
+from __future__ import annotations
+
+import pytest
+from redis.asyncio import Redis
+
+from flair_ray.config import Settings
+from flair_ray.domain.ids import new_run_id
+from flair_ray.domain.runs import RunInputs, RunSpec
+from flair_ray.engine.order import Order, first_event, prepare
+from flair_ray.stores import keys
+from flair_ray.stores.redis_store import RedisRunStore
+
+
+@pytest.fixture
+def order_parts(small_order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:
+    return prepare(small_order, settings)
+
+
+async def test_a_run_that_waits_keeps_its_place_when_it_is_handed_over_again(
+    store: RedisRunStore, redis: Redis, order_parts: tuple[RunSpec, RunInputs]
+) -> None:
+    await redis.delete(keys.hosted_runs())  # other tests' runs
+    waiting = [new_run_id() for _ in range(3)]
+    for run_id in waiting[:2]:
+        await store.create(run_id, *order_parts, first_event(run_id, order_parts[0]), hosted=True)
+        await passed(redis)
+    await store.create(waiting[2], *order_parts, first_event(waiting[2], order_parts[0]))
+    for run_id in (waiting[2], waiting[0], waiting[1], waiting[0]):
+        await store.host(run_id)
+        await passed(redis)
+    assert await store.adoptable(9) == waiting
+
+    await store.request_cancel(waiting[0])
+    assert await store.adoptable(9) == waiting[1:]
+    await store.host(waiting[0])  # it had left the queue
+    assert await store.adoptable(9) == [*waiting[1:], waiting[0]]
+
+
+async def passed(redis: Redis) -> None:
+    """A millisecond: within one, a queue has no order."""
+    seconds, micros = await redis.time()
+    while (now := await redis.time())[0] == seconds and now[1] // 1000 == micros // 1000:
+        pass
