@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from flair_ray.actors.run_host import CAPACITY
+from flair_ray.config import Settings
+
 CALLS = 172
 CALL_S = 12.0
 """What `flair estimate --provider openai` expects of the default model, about."""
@@ -39,8 +42,7 @@ WORKER_CORES = 80
 """`prod` of cluster/ecs at its most: 20 nodes of 4."""
 PROVIDER_RPM, PROVIDER_TPM = 30_000, 150_000_000
 """A vendor's high tier. Limits add up over accounts and models: a studio may have many."""
-HOST_RUNS = 500
-"""What one run host was seen to drive at once: `python -m experiments.load small`."""
+HOSTS = Settings.model_fields["run_hosts"].default
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Need:
         )
         yield self.redis_cores, "Redis' one thread: further studios, each with its Redis and its tenants"
         yield self.cores / WORKER_CORES, "worker cores: raise `most_workers`"
-        yield self.active / (2 * HOST_RUNS), "run hosts: more than the two"
+        yield self.active / (HOSTS * CAPACITY), "run hosts: more than the two, with `FLAIR_RUN_HOSTS`"
 
     def first(self) -> str:
         over = sorted((times, what) for times, what in self.limits() if times > 1)

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     cache_ttl_s: int = Field(
         30 * 86_400, gt=0, description="How long the analysis of a video is kept for other runs, seconds."
     )
+    run_hosts: int = Field(
+        2, ge=1, le=64, description="Actors that drive the runs of a service, a hundred each; with two, one may die."
+    )
     persona_pools: int = Field(
         2, ge=1, le=64, description="Actors that hold the personas; the same for everybody who shares a Redis."
     )

@@ -350,7 +350,7 @@ def start_hosts(settings: Settings, redis_url: str) -> list[Any]:
     """The run hosts of the Ray that this process is in, started where they are missing."""
     from flair_ray.engine.ray_hosts import run_hosts
 
-    return run_hosts(partial(make_run_host, settings, redis_url), service_name(redis_url))
+    return run_hosts(partial(make_run_host, settings, redis_url), service_name(redis_url), settings.run_hosts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,6 @@ from flair_ray.actors.run_host import RunHost
 from flair_ray.engine.naming import detached
 from flair_ray.engine.ray_worker import step_back
 
-HOSTS = 2
-"""One is enough for hundreds of runs; with two, one may die and nobody waits for its restart."""
-
 BuildHost = Callable[[], Awaitable[RunHost]]
 
 
@@ -37,7 +34,7 @@ class RunHostActor:
         return self._host.driving
 
 
-def run_hosts(build: BuildHost, version: str, count: int = HOSTS) -> list[Any]:
+def run_hosts(build: BuildHost, version: str, count: int) -> list[Any]:
     """The cluster's run hosts, started where they are missing."""
     return [
         detached(RunHostActor, run_host_name(index, version), 100, build, max_task_retries=-1) for index in range(count)

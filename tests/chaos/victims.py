@@ -162,7 +162,7 @@ async def kill_actors(prefix: str) -> None:
 @asynccontextmanager
 async def run_host(scene: Scene) -> AsyncIterator[Kill]:
     """The one of two run hosts that has the run, for good; the other adopts it when the lease ends."""
-    hosts = dict(enumerate(run_hosts(scene.rig.host, VERSION)))
+    hosts = dict(enumerate(run_hosts(scene.rig.host, VERSION, 2)))
 
     async def kill() -> None:
         driving = {index: await host.nudge.remote() for index, host in hosts.items()}
