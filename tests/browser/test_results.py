@@ -61,7 +61,15 @@ def with_evidence(document: Any) -> None:
         "agreement": {"kendalls_w": 0.41, "w_by_chance": 0.07, "mean_tau": 0.3},
         "position": {"slope": -0.4, "low": -0.6, "high": -0.2},
         "length": None,
-        "reliability": None,
+        "reliability": {
+            "asked_again": 3,
+            "tau": 0.62,
+            "same_first": 0.667,
+            "copied": "S01",
+            "copy": {"slope": 0.1, "low": -0.2, "high": 0.4},
+            "dull_rank": 10,
+            "scripts": 10,
+        },
         "segments": [{"by": "age", "name": name, "voters": 4, "points": [p] * each} for name, p in segments],
     }
 
@@ -82,7 +90,15 @@ async def test_the_ranking_says_how_sure_it_is(api: httpx2.AsyncClient, opened: 
     await expect(page.locator(".detail")).to_contain_text("Above rank 2 on 64 % of 2,000 panels drawn again.")
     await page.get_by_text("The panel, measured").click()
     await expect(page.locator(".ranked .pairs dd")).to_have_text(
-        ["W 0.41, where dice stay under 0.07", "-0.40 points (-0.60 to -0.20)"]
+        [
+            "W 0.41, where dice stay under 0.07",
+            "tau 0.30 on average",
+            "-0.40 points (-0.60 to -0.20)",
+            "tau 0.62",
+            "67 %",
+            "0.10 points (-0.20 to 0.40)",
+            "rank 10 of 10",
+        ]
     )
     await expect(page.locator(".detail")).to_contain_text("It divides the panel.")
     assert not await faults(page)

@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from flair_ray.domain.evidence import Effect, Reliability
 from flair_ray.domain.ranking import rank, weights_of
 from flair_ray.outputs.pages import (
     MATRIX_VOTERS,
@@ -22,6 +23,7 @@ from flair_ray.outputs.pages import (
     vote_matrix,
 )
 from flair_ray.result import RunResult
+from flair_ray.stages import s5_rank
 
 OWN_TAGS = frozenset(
     """
@@ -188,6 +190,30 @@ def test_unknown_cost_is_not_zero(result: RunResult, hostile: RunResult) -> None
     assert "Spend $0.00" in Page(report_html(result)).text
     cheap = replace(result, cost=replace(result.cost, usd=0.0123))
     assert "Spend $0.0123" in Page(report_html(cheap)).text
+
+
+def test_how_sure_an_order_is_is_told(result: RunResult) -> None:
+    ranking = s5_rank.rank(result.ballots, result.scripts, personas=result.personas, seed=7, top_n=10)
+    effect = Effect(-0.4, -0.61, -0.19)
+    trust = Reliability(14, 0.62, 0.667, ranking.rows[0].script_id, Effect(0.1, -0.2, 0.4), 22, 22)
+    assert ranking.evidence is not None
+    evidence = replace(ranking.evidence, position=effect, reliability=trust)
+    text = Page(report_html(replace(result, ranking=replace(ranking, evidence=evidence)))).text
+    first, second = evidence.certainty[:2]
+    for shown in (
+        f"among the best 10 in {first.p_top:.0%}; above the next in {evidence.above[0][1]:.0%}",
+        f"among the best 10 in {second.p_top:.0%}; above the next in {evidence.above[1][2]:.0%}",
+        f"W {evidence.agreement.kendalls_w:.2f}, where dice stay under {evidence.agreement.w_by_chance:.2f}",
+        f"tau between two viewers {evidence.agreement.mean_tau:.2f}",
+        "14 viewers asked twice: tau 0.62 between their ballots, the same favourite in 67%",
+        "+0.10 points a viewer apart (-0.20 to +0.40)",
+        "One made to be dull came 22 of 22",
+        "Shown last instead of first: -0.40 points a viewer (-0.61 to -0.19)",
+        *(caution.text for caution in evidence.cautions),
+        *(rule.method for rule in evidence.rules),
+        *(f"{part.name} ({part.voters})" for part in evidence.segments),
+    ):
+        assert shown in text
 
 
 def test_patterns_show_their_evidence_or_that_there_is_none(result: RunResult) -> None:

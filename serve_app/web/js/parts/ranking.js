@@ -55,9 +55,12 @@ function readings({ agreement, position, length, reliability }) {
   const effect = (one) => one && `${one.slope.toFixed(2)} points (${one.low.toFixed(2)} to ${one.high.toFixed(2)})`;
   const rows = [
     ["Agreement", agreement && `W ${agreement.kendalls_w.toFixed(2)}, where dice stay under ${agreement.w_by_chance.toFixed(2)}`],
+    ["Between two viewers", agreement && `tau ${agreement.mean_tau.toFixed(2)} on average`],
     ["From first shown to last", effect(position)],
     ["Ten words more", effect(length)],
-    ["The same first choice, asked again", reliability && percent(reliability.same_first)],
+    ["A viewer who is asked again", reliability?.tau != null && `tau ${reliability.tau.toFixed(2)}`],
+    ["The same first choice, asked again", reliability?.same_first != null && percent(reliability.same_first)],
+    ["The same words by two names", effect(reliability?.copy)],
     ["The deliberately dull script", reliability && `rank ${reliability.dull_rank} of ${reliability.scripts}`],
   ];
   return fold("The panel, measured", pairs(rows.filter(([, value]) => value)));
