@@ -55,12 +55,14 @@ class LocalHosts:
             raise ClusterUnavailable("No run host answers.")
 
     def wake(self) -> None:
-        self._life = asyncio.create_task(self.host.run())
+        """Once: what is awake stays as it is."""
+        self._life = self._life or asyncio.create_task(self.host.run())
 
     async def end(self) -> None:
         if self._life:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
+            self._life = None
 
 
 @pytest.fixture
