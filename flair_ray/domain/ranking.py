@@ -88,13 +88,6 @@ def borda_scores(
     return {script_id: round(score, DIGITS) for script_id, score in scores.items()}
 
 
-def _weighed_firsts(ballots: Sequence[Ballot], weights: Weights) -> Mapping[ScriptId, float]:
-    firsts: dict[ScriptId, float] = defaultdict(float)
-    for ballot in ballots:
-        firsts[ballot.top[0]] += weights.get(ballot.persona_id, 1.0)
-    return defaultdict(float, {script_id: round(weight, DIGITS) for script_id, weight in firsts.items()})
-
-
 def pairwise_wins(
     ballots: Sequence[Ballot], ids: Sequence[ScriptId], weights: Weights = MappingProxyType({})
 ) -> dict[ScriptId, int]:
@@ -129,10 +122,12 @@ def rank(
     scores = borda_scores(ballots, ids, weights)
     wins = pairwise_wins(ballots, ids, weights)
     firsts = Counter(b.top[0] for b in ballots)
-    firsts_weighed = _weighed_firsts(ballots, weights)
+    weight_first: dict[ScriptId, float] = defaultdict(float)
+    for ballot in ballots:
+        weight_first[ballot.top[0]] += weights.get(ballot.persona_id, 1.0)
     mentions = Counter(script_id for b in ballots for script_id in b.top)
     content = {s.script_id: digest(s.hook, s.body, s.payoff) + s.script_id for s in scripts}
-    best_first = sorted(ids, key=lambda i: (-scores[i], -wins[i], -firsts_weighed[i], content[i]))
+    best_first = sorted(ids, key=lambda i: (-scores[i], -wins[i], -round(weight_first[i], DIGITS), content[i]))
     rows = tuple(
         RankedScript(i, place, scores[i], firsts[i], mentions[i], wins[i])
         for place, i in enumerate(best_first, start=1)
