@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 from pydantic import SecretStr
+from redis.asyncio import Redis
 
 from flair_ray.config import Settings
 from flair_ray.domain.tenants import new_token
@@ -108,6 +109,14 @@ async def test_going_on_needs_room_again(flo: httpx2.AsyncClient) -> None:
     await flo.delete(f"/api/runs/{second}")
     assert (await flo.post(f"/api/pipeline/{first}/recover")).status_code == 202
     assert await left(flo) == 2
+
+
+async def test_what_is_complete_is_said_to_be_so_where_there_is_no_room(flo: httpx2.AsyncClient, redis: Redis) -> None:
+    first = (await start(flo, max_usd=8)).json()["run_id"]
+    await redis.hset(keys.run(first), "status", "completed")
+    assert (await start(flo, max_usd=10)).status_code == 200
+    refused = await flo.post(f"/api/pipeline/{first}/recover")
+    assert (refused.status_code, "completed" in refused.json()["detail"]) == (409, True)
 
 
 async def test_what_costs_nothing_needs_no_room(flo: httpx2.AsyncClient) -> None:
