@@ -281,6 +281,13 @@ class Driver:
             await self._panel.seat(run_id, [replace(voter, owner=owner) for _, voter in work.items])
         return tuple((item_id, Seat(persona_key(voter.persona, owner))) for item_id, voter in work.items)
 
+    async def _hedges_left(self, job: StageJob) -> int:
+        """Of the stage's budget, after a lost worker or a resume too. Small stages have none, and no read for it."""
+        if not job.hedges:
+            return 0
+        spent = (await self._store.snapshot(job.run_id)).stages[job.stage].tally.hedges
+        return max(0, job.hedges - spent)
+
     async def _fill(self, job: StageJob, need: int, late: AsyncExitStack, *, retry_skipped: bool) -> Outcomes:
         """Outcomes of every item, or of as many as ``need`` after a grace, running those that have none."""
         losses, reason = 0, "unknown"
@@ -296,8 +303,7 @@ class Driver:
                 )
             retry_skipped = False
             done = sum(isinstance(outcome, Done) for outcome in outcomes.values())
-            spent = (await self._store.snapshot(job.run_id)).stages[job.stage].tally.hedges
-            job_left = replace(job, items=tuple(missing), hedges=max(0, job.hedges - spent))
+            job_left = replace(job, items=tuple(missing), hedges=await self._hedges_left(job))
             underway = await late.enter_async_context(Round(self._executor, job_left, need - done, self._clock))
             if not await underway.over():
                 return await self._store.outcomes(job.run_id, job.fingerprint, job.stage)
