@@ -64,7 +64,7 @@ async def test_a_kill_costs_what_was_in_flight_and_nothing_else(
                 safe = safe_items(viewer.log)
                 await kill()
             await viewer.until_ended()
-        await check_run(store, run_id, victim.sizes, viewer.log, safe)
-        check_calls(mock.stats(), victim.sizes, stage, victim.most)
+        calls = await check_run(store, run_id, victim.sizes, viewer.log, safe)
+        check_calls(calls, mock.stats(), victim.sizes, stage, victim.most)
     finally:
         await store.close()

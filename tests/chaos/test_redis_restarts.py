@@ -73,7 +73,7 @@ async def test_a_restart_of_redis_loses_nothing(
                 safe = safe_items(viewer.log)
                 await redis.start()
             await viewer.until_ended()
-        await check_run(store, run_id, BY_TASKS, viewer.log, safe)
-        check_calls(mock.stats(), BY_TASKS, stage, IN_FLIGHT)
+        calls = await check_run(store, run_id, BY_TASKS, viewer.log, safe)
+        check_calls(calls, mock.stats(), BY_TASKS, stage, IN_FLIGHT)
     finally:
         await store.close()

@@ -77,8 +77,8 @@ async def test_everything_dies_at_once(home: Path, mock: MockServer, stage: Stag
     again = EmbeddedServer(home)
     again.open()
     rest = await store.events(run_id, viewer.log[-1].event_id)
-    await check_run(store, run_id, BY_TASKS, viewer.log + rest, safe)
-    check_calls(mock.stats(), BY_TASKS, stage, IN_FLIGHT)
+    calls = await check_run(store, run_id, BY_TASKS, viewer.log + rest, safe)
+    check_calls(calls, mock.stats(), BY_TASKS, stage, IN_FLIGHT)
     await store.close()
     again.close()
 

@@ -47,8 +47,8 @@ async def lose_a_node(
             safe = safe_items(viewer.log)
             await asyncio.to_thread(cluster.remove_node, node, allow_graceful=False)
         await viewer.until_ended()
-    await check_run(store, run_id, BY_TASKS, viewer.log, safe)
-    check_calls(mock.stats(), BY_TASKS, stage, IN_FLIGHT)
+    calls = await check_run(store, run_id, BY_TASKS, viewer.log, safe)
+    check_calls(calls, mock.stats(), BY_TASKS, stage, IN_FLIGHT)
     await store.close()
 
 
