@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 from docs.notebooks import NOTEBOOKS, PICTURES, execute, pictures
 
 QUICK = "01-a-run.ipynb"
+OWN_RAY = "04-a-cluster.ipynb"  # it starts a studio
 README = PICTURES.parents[2] / "notebooks" / "README.md"
 SLOW = [path for path in NOTEBOOKS if path.name != QUICK]
 
@@ -60,7 +61,8 @@ def test_the_first_one_runs_and_shows_its_run_as_it_goes(tmp_path: Path, ray_clu
 @pytest.mark.long
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("path", SLOW, ids=lambda path: path.name)
-def test_the_others_run(path: Path, tmp_path: Path) -> None:
-    notebook = execute(path, tmp_path)
+def test_the_others_run(path: Path, tmp_path: Path, ray_cluster: None, redis_url: str) -> None:
+    shared = {"RAY_ADDRESS": ray.get_runtime_context().gcs_address, "FLAIR_REDIS_URL": redis_url}
+    notebook = execute(path, tmp_path, **({} if path.name == OWN_RAY else shared))
     assert {name for name, _ in pictures(notebook)} == named(notebook)
     assert "Traceback" not in printed(notebook)
