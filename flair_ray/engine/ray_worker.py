@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -142,9 +143,14 @@ class ShardHost:
 def step_back() -> None:
     """This process takes the cores that whoever answers requests leaves.
 
-    Ten steps are a tenth of a share, and not the last place: leases are to be renewed however busy the cores are.
+    Ten steps are a tenth of a share, and not the last place: leases are to be renewed however busy the cores are. Linux
+    counts for each thread, and most are Ray's and there already.
     """
-    os.nice(10)
+    nice = os.nice(10)
+    if sys.platform == "linux":
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, int(thread), nice)
 
 
 def _persistent_loop() -> asyncio.AbstractEventLoop:

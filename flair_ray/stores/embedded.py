@@ -146,7 +146,9 @@ def _start(folder: Path) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in the terminal must not take the store away from under a run
+        # A Ctrl-C in the terminal must not take the store away from under a run. No session of its own: Linux shares
+        # the cores out among sessions, and it would be as far behind as our own workers, whatever their niceness.
+        process_group=0,
     )
     _children[folder] = process
     deadline = time.monotonic() + START_TIMEOUT_S

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -73,3 +76,18 @@ def test_a_loop_that_the_cut_has_left_running_is_not_waited_for(
     assert "tools" not in ended
     assert ray_worker._persistent_loop() is not first
     assert list(shard()) == [0, 1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process'")
+def test_all_threads_of_a_worker_stand_behind_the_replicas() -> None:
+    """Also those that were there before, as Ray's are."""
+    script = (
+        "import os, threading, time\n"
+        "from flair_ray.engine.ray_worker import step_back\n"
+        "threading.Thread(target=time.sleep, args=(5,), daemon=True).start()\n"
+        "step_back()\n"
+        "print([os.getpriority(os.PRIO_PROCESS, int(t)) for t in os.listdir('/proc/self/task')])\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert said.stdout == f"{[min(ours + 10, 19)] * 2}\n"

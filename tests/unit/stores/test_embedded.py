@@ -86,6 +86,13 @@ def test_it_listens_to_its_owner_only(tmp_path: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IMODE((folder / "valkey.sock").stat().st_mode) == 0o700
 
 
+def test_an_interrupt_of_ours_is_none_of_it_and_the_cores_are_shared_as_ours_are(tmp_path: Path) -> None:
+    """A process group of its own, and no session: to Linux, a session is one share of the cores."""
+    with opened(tmp_path) as server:
+        assert os.getpgid(pid(server)) == pid(server)
+        assert os.getsid(pid(server)) == os.getsid(0)
+
+
 def test_it_never_forgets_to_make_room(tmp_path: Path) -> None:
     with opened(tmp_path) as server, client(server) as asking:
         assert asking.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
