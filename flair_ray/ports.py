@@ -317,6 +317,8 @@ class Lease:
 
     run_id: RunId
     token: int
+    taken: int
+    """How often the run was taken up, this time included, since something was last recorded or a lease given back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ run (``round.py``). Completing a stage freezes which items later stages use, so 
 that was decided, and a reduce that is computed again gives the same answer.
 
 A run always ends: completed; failed, when too many items of a stage failed, a provider refuses everything, or
-workers keep dying; cancelled. Only this process's own death, loss of the lease or of Redis leaves it open, and
+workers or whoever drives it keep dying; cancelled. Only this process's own death, loss of the lease or of Redis leaves it open, and
 then ``drive`` by anybody goes on with it.
 """
 
@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """How often a driver renews its lease and hears of a cancel, and how often a waiting one asks for the lease."""
+MAX_TAKEN = 5
+"""Times in a row that a host may take a run up and die before anything is recorded; the next one fails the run."""
 MAX_LOSSES = 10
 """Workers that may die within one stage before the run fails: a broken cluster must not be fed for ever."""
 
@@ -88,8 +90,8 @@ class Driver:
     async def drive(self, run_id: RunId, *, patient: bool = True, fail_outdated: bool = False) -> RunStatus:
         """Take the run to its end and return how it ended; a run that has completed is left as it is.
 
-        ``patient``: wait for the lease of a driver that may be dead. ``fail_outdated``: a run that cannot be gone on
-        with under these prompts is failed instead of left alone.
+        ``patient``: wait for the lease of a driver that may be dead, and go on with a run however many died of it.
+        ``fail_outdated``: a run that cannot be gone on with under these prompts is failed instead of left alone.
 
         Raises RunNotFound, RunConflict (driven by another), RunOutdated, LeaseLost and
         StoreUnavailable. Cancelling this coroutine leaves the run open, to be resumed.
@@ -103,21 +105,26 @@ class Driver:
         lease = await self._take(run_id, self._settings.lease_ttl_s + POLL_S if patient else 0.0)
         meter = Meter()
         self._driving += 1
+        give_back = True
         try:
             with spans.span("run", flair__run_id=run_id) as span:
-                status = await self._to_its_end(lease, meter, fail_outdated=fail_outdated)
+                status = await self._to_its_end(lease, meter, patient=patient, fail_outdated=fail_outdated)
                 span.note(flair__status=status.value)
             with contextlib.suppress(FlairError):  # a figure that is missing is no reason to fail
                 meter.end(await self._store.snapshot(run_id))
             return status
+        except StoreUnavailable:
+            give_back = False  # it runs out: where Redis refuses this run alone, that is one more time in vain
+            raise
         finally:
             self._driving -= 1
             record.set_to(metrics.RUNS_ACTIVE, self._driving)
-            with contextlib.suppress(InfrastructureError):
-                await self._store.release(lease)
+            if give_back:
+                with contextlib.suppress(InfrastructureError):
+                    await self._store.release(lease)
 
-    async def _to_its_end(self, lease: Lease, meter: Meter, *, fail_outdated: bool) -> RunStatus:
-        work = asyncio.create_task(self._attempt(lease, meter, fail_outdated=fail_outdated))
+    async def _to_its_end(self, lease: Lease, meter: Meter, *, patient: bool, fail_outdated: bool) -> RunStatus:
+        work = asyncio.create_task(self._attempt(lease, meter, patient=patient, fail_outdated=fail_outdated))
         watch = asyncio.create_task(self._watch(lease, meter))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -159,12 +166,17 @@ class Driver:
         await self._store.finish(lease, RunStatus.CANCELLED, draft, exit_code=130)
         return RunStatus.CANCELLED
 
-    async def _attempt(self, lease: Lease, meter: Meter, *, fail_outdated: bool) -> RunStatus:
+    async def _attempt(self, lease: Lease, meter: Meter, *, patient: bool, fail_outdated: bool) -> RunStatus:
         try:
             before = await self._store.snapshot(lease.run_id)
             if before.status is RunStatus.COMPLETED:
                 return before.status  # by the driver whose lease we waited out
             meter.begin(before)
+            if lease.taken > MAX_TAKEN and not patient:
+                raise InfrastructureError(
+                    f"This run was taken up {MAX_TAKEN} times in a row, and each time its driver died before anything "
+                    f"was recorded: something in it may end processes. `flair resume {lease.run_id}` tries once more."
+                )
             state = await load_state(self._store, lease.run_id, self._settings.fingerprint_of)
             if before.status is not RunStatus.PENDING:
                 await self._store.reopen(lease, _recovered(before))

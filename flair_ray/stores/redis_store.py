@@ -197,7 +197,7 @@ class RedisRunStore:
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         lease_keys = [keys.lease(run_id), keys.run(run_id)]
-        token = await self._run("acquire", lease_keys, [int(ttl_s * 1000), secrets.token_hex(8)])
+        token, taken = await self._run("acquire", lease_keys, [int(ttl_s * 1000), secrets.token_hex(8)])
         if token == -1:
             raise RunNotFound(run_id)
         if token == 0:
@@ -205,7 +205,7 @@ class RedisRunStore:
                 f"Run {run_id} is being driven by another process. `flair tail {run_id}` follows it; "
                 f"if that process is dead, its lease ends within {ttl_s:g} s."
             )
-        return Lease(run_id, int(token))
+        return Lease(run_id, token, taken)
 
     async def renew(self, lease: Lease, ttl_s: float) -> bool:
         answer = await self._run(
@@ -216,7 +216,7 @@ class RedisRunStore:
         return bool(answer == 1)
 
     async def release(self, lease: Lease) -> None:
-        await self._run("release", [keys.lease(lease.run_id)], [lease.token])
+        await self._run("release", [keys.lease(lease.run_id), keys.run(lease.run_id)], [lease.token])
 
     async def reopen(self, lease: Lease, recovered: EventDraft) -> None:
         await self._transition(
@@ -248,7 +248,7 @@ class RedisRunStore:
         self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]
     ) -> tuple[ItemId, ...]:
         freeze = (f"frozen:{stage.value}", to_json(list(used)).decode())
-        stored = await self._transition(lease, freeze, {f"ended:{stage.value}": "@now"}, drafts)
+        stored = await self._transition(lease, freeze, {f"ended:{stage.value}": "@now", "taken": "@del"}, drafts)
         return tuple(from_json(stored))
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]:
@@ -328,6 +328,7 @@ class RedisRunStore:
                 "finished_ms": "@now",
                 "exit_code": exit_code,
                 "cancel": "@del",
+                "taken": "@del",
                 "recover": "@del",  # or a run that cannot be loaded would be taken up again and again
                 "error": error or "@del",
             },

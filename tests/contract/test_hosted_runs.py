@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from flair_ray.config import Settings
-from flair_ray.domain.ids import new_run_id
+from flair_ray.domain.ids import StageName, new_run_id
 from flair_ray.domain.runs import RunInputs, RunSpec
 from flair_ray.engine.order import Order, first_event, prepare
 from flair_ray.stores import keys
@@ -43,3 +43,25 @@ async def passed(redis: Redis) -> None:
     seconds, micros = await redis.time()
     while (now := await redis.time())[0] == seconds and now[1] // 1000 == micros // 1000:
         pass
+
+
+async def test_runs_that_may_have_ended_their_hosts_are_tried_one_at_a_time(
+    store: RedisRunStore, redis: Redis, order_parts: tuple[RunSpec, RunInputs]
+) -> None:
+    """Or each death would count against all that a host drove."""
+    await redis.delete(keys.hosted_runs())
+    one, other, fresh = (new_run_id() for _ in range(3))
+    for run_id in (one, other, fresh):
+        await store.create(run_id, *order_parts, first_event(run_id, order_parts[0]), hosted=True)
+        await passed(redis)
+    for _ in range(2):
+        assert await store.adoptable(9) == [one, other, fresh]
+        for run_id in (one, other):
+            await store.acquire(run_id, 60)
+            await redis.delete(keys.lease(run_id))
+    assert await store.adoptable(9) == [fresh, one]
+    assert await store.adoptable(1) == [one]
+    lease = await store.acquire(one, 60)
+    assert await store.adoptable(9) == [fresh]
+    await store.complete_stage(lease, StageName.S1, [], [])  # it was another's fault
+    assert await store.adoptable(9) == [fresh, other]
