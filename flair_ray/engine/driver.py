@@ -10,8 +10,8 @@ run (``round.py``). Completing a stage freezes which items later stages use, so 
 that was decided, and a reduce that is computed again gives the same answer.
 
 A run always ends: completed; failed, when too many items of a stage failed, a provider refuses everything, or
-workers or whoever drives it keep dying; cancelled. Only this process's own death, loss of the lease or of Redis leaves it open, and
-then ``drive`` by anybody goes on with it.
+workers or its drivers keep dying; cancelled. Only this process's own death, loss of the lease or of Redis leaves it
+open, and then ``drive`` by anybody goes on with it.
 """
 
 from __future__ import annotations

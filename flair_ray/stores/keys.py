@@ -183,7 +183,8 @@ def rate(tenant: str, what: str, minute: int) -> str:
 
 
 def book(tenant: str, month: str) -> str:
-    """Hash run id → micro-dollars that it counts for in its tenant's budget, and total. Lives two months."""
+    """Hash run id → micro-dollars that it counts for in its tenant's budget, again:RUN → the end that it goes on after,
+    ms, and total. Lives two months."""
     return f"{ROOT}:tenant:{tenant}:{month}:book"
 
 
