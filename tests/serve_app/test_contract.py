@@ -214,9 +214,12 @@ async def test_a_run_is_cancelled_and_recovered(
     assert (await quiet_api.post(f"/api/pipeline/{run_id}/cancel")).status_code == 202
     assert (await quiet_api.get(f"/api/runs/{run_id}")).json()["status"] == "cancelled"
     assert (await quiet_api.post(f"/api/pipeline/{run_id}/cancel")).status_code == 409
-    assert (await quiet_api.post(f"/api/pipeline/{run_id}/recover")).status_code == 202
+    again = await quiet_api.post(f"/api/pipeline/{run_id}/recover", headers={"X-Request-ID": "again-1"})
+    assert again.status_code == 202
     hosts.wake()
-    names = [event["event"] for event in await watch(quiet_api, run_id)]
+    events = await watch(quiet_api, run_id)
+    names = [event["event"] for event in events]
+    assert events[names.index("pipeline_recovered")]["data"]["request_id"] == "again-1"
     assert names.index("pipeline_cancelled") < names.index("pipeline_recovered")
     assert names[-1] == "pipeline_complete"
     assert (await quiet_api.post(f"/api/pipeline/{run_id}/recover")).status_code == 409

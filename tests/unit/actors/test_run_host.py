@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,8 +13,8 @@ from flair_ray.domain.ids import RunId, new_run_id
 from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.driver import MAX_TAKEN, Driver
 from flair_ray.engine.order import Order, first_event, prepare
-from flair_ray.errors import RunConflict, RunOutdated, StoreUnavailable
-from flair_ray.ports import RunStore
+from flair_ray.errors import InfrastructureError, RunConflict, RunOutdated, StoreUnavailable
+from flair_ray.ports import Delivered, Executor, Lost, RunStore, StageJob
 from flair_ray.stores.redis_store import RedisRunStore
 
 Submit = Callable[[Order], Awaitable[RunId]]
@@ -170,7 +170,6 @@ async def test_a_run_that_redis_alone_refuses_ends_too(
     for _ in range(MAX_TAKEN):
         with pytest.raises(StoreUnavailable):
             await local_driver().drive(run_id, patient=False)
-        await store._redis.delete(f"flair:run:{run_id}:lease")
     assert await local_driver().drive(run_id, patient=False) is RunStatus.FAILED
 
 
@@ -225,6 +224,30 @@ async def test_a_failed_run_is_gone_on_with_and_a_completed_one_is_not(
     assert await local_driver().drive(run_id) is RunStatus.COMPLETED
     with pytest.raises(RunConflict, match="completed already"):
         await store.host(run_id)
+
+
+async def test_a_run_says_on_whose_request_it_goes_on(
+    store: RedisRunStore, hand_in: Submit, make_driver: Callable[[Executor], Driver], small_order: Order
+) -> None:
+    class Down:
+        asked: StageJob
+
+        def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
+            self.asked = job
+            raise InfrastructureError("There is no cluster.")
+
+    run_id, down = await hand_in(small_order), Down()
+    await make_driver(down).drive(run_id)
+    await store.host(run_id, "again-1")
+    await make_driver(down).drive(run_id)
+    told = [(e.name, e.data.get("request_id")) for e in await store.events(run_id) if e.name.startswith("pipeline_")]
+    assert told == [
+        ("pipeline_started", None),
+        ("pipeline_error", None),
+        ("pipeline_recovered", "again-1"),
+        ("pipeline_error", "again-1"),
+    ]
+    assert down.asked.request_id == "again-1"
 
 
 async def test_a_host_tells_what_waits_beside_its_driving(store: RedisRunStore) -> None:
