@@ -13,8 +13,9 @@ ROOT = "flair"
 
 
 def run(run_id: RunId) -> str:
-    """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, holder, taken,
-    cancel, recover, request (id of the one that handed it over), and per stage begun:<S>, total:<S>, grown:<S>:<total>, ended:<S>, frozen:<S> (JSON ids)."""
+    """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, holder, taken, cancel,
+    recover, request (id of the HTTP request that handed it over), and per stage begun:<S>, total:<S>,
+    grown:<S>:<total>, ended:<S>, frozen:<S> (JSON ids)."""
     return f"{ROOT}:run:{run_id}"
 
 

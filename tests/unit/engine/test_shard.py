@@ -106,16 +106,16 @@ async def test_what_was_answered_is_recorded_even_when_the_shard_is_cancelled(
 async def test_what_is_logged_has_the_request_that_wanted_the_run(
     make_job: MakeJob, local_tools: Callable[..., Tools]
 ) -> None:
-    class Asked(OfflineProvider):
-        about: set[tuple[str, str]] = set()
+    about: set[tuple[str, str]] = set()
 
+    class Asked(OfflineProvider):
         async def complete(self, request: ChatRequest, timeout_s: float) -> Completion:
-            self.about.add((logs.known("request_id"), logs.known("stage")))
+            about.add((logs.known("request_id"), logs.known("stage")))
             return await super().complete(request, timeout_s)
 
     async for _ in deliveries(replace(await make_job(2), request_id="order-7"), local_tools(Asked())):
         pass
-    assert Asked.about == {("order-7", "S1_MAP")}
+    assert about == {("order-7", "S1_MAP")}
 
 
 async def test_an_item_is_recorded_before_it_is_delivered(
