@@ -360,15 +360,12 @@ class RunStore(Protocol):
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         """Raises RunConflict while another driver's lease lives."""
-        ...
 
     async def renew(self, lease: Lease, ttl_s: float) -> bool:
         """True when a cancel was requested. Raises LeaseLost."""
-        ...
 
     async def release(self, lease: Lease, *, in_vain: bool = False) -> None:
-        """``in_vain``: as if its driver had died, for what it is counted as."""
-        ...
+        """``in_vain``: counted as if its driver had died."""
 
     async def reopen(self, lease: Lease, recovered: EventDraft) -> None:
         """A failed, cancelled or orphaned run is running again."""

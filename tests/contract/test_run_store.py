@@ -282,32 +282,6 @@ async def test_a_lease_ends_by_itself(store: RedisRunStore, redis: Redis, run_id
     assert 12_000 < await redis.pttl(f"flair:run:{run_id}:lease") <= 12_500
 
 
-async def test_take_ups_in_vain_are_counted_until_something_is_recorded(
-    store: RedisRunStore, redis: Redis, run_id: RunId
-) -> None:
-    async def taken() -> int:
-        lease = await begun(store, run_id)
-        await redis.delete(f"flair:run:{run_id}:lease")  # its driver died
-        return lease.taken
-
-    assert [await taken() for _ in range(3)] == [1, 2, 3]
-    await record(store, run_id, "v", Done("{}"))
-    assert [await taken() for _ in range(2)] == [1, 2]
-    await record(store, run_id, "v", Done("{}"))  # nothing new
-    lease = await begun(store, run_id)
-    assert lease.taken == 3
-    await store.complete_stage(lease, StageName.S1, [ItemId("v")], [])
-    await redis.delete(f"flair:run:{run_id}:lease")
-    assert [await taken() for _ in range(2)] == [1, 2]
-    lease = await store.acquire(run_id, 60)
-    await store.release(lease)  # it lives, and leaves the run as it is
-    assert [await taken() for _ in range(2)] == [1, 2]
-    lease = await store.acquire(run_id, 60)
-    await store.finish(lease, RunStatus.FAILED, EventDraft(EventName.PIPELINE_ERROR, {}))
-    await redis.delete(f"flair:run:{run_id}:lease")
-    assert await taken() == 1
-
-
 # Stages
 
 
