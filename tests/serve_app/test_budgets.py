@@ -122,9 +122,9 @@ async def test_whoever_looks_while_a_run_goes_on_again_gives_its_room_to_nobody(
     await flo.post(f"/api/pipeline/{run_id}/cancel")
     host = RedisRunStore.host
 
-    async def looked_at_before(store: RedisRunStore, run_id: RunId) -> None:
+    async def looked_at_before(store: RedisRunStore, run_id: RunId, request_id: str) -> None:
         assert await left(flo) == 2
-        await host(store, run_id)
+        await host(store, run_id, request_id)
 
     monkeypatch.setattr(RedisRunStore, "host", looked_at_before)
     assert (await flo.post(f"/api/pipeline/{run_id}/recover")).status_code == 202
