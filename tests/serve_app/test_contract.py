@@ -17,7 +17,7 @@ from flair_ray.domain.ids import RunId
 from flair_ray.errors import LeaseLost
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from serve_app.models import StartBody
-from tests.serve_app.conftest import BODY, PROFILE, LocalHosts
+from tests.serve_app.conftest import BODY, PROFILE, LocalHosts, Serve
 from tests.serve_app.reading import watch
 
 Started = Callable[..., Awaitable[str]]
@@ -163,6 +163,15 @@ async def test_a_body_that_is_too_large_is_refused(quiet_api: httpx2.AsyncClient
     answer = await quiet_api.post("/api/pipeline/start", content=b" " * (1024**2 + 1))
     assert answer.status_code == 413
     assert answer.json()["detail"]
+
+
+async def test_how_large_a_body_may_be_is_a_setting(serve_api: Serve, settings: Settings) -> None:
+    async with serve_api(settings.model_copy(update={"max_body_bytes": 2_000})) as client:
+        assert (await client.post("/api/estimate", json=BODY)).status_code == 200
+        refused = await client.post("/api/estimate", json=BODY | {"padding": "x" * 2_000})
+        assert (refused.status_code, "2,000 bytes" in refused.json()["detail"]) == (413, True)
+        file = {"file": ("me.json", json.dumps(PROFILE | {"padding": "x" * 2_000}).encode())}
+        assert (await client.post("/api/creator-profiles", files=file)).status_code == 413
 
 
 async def test_what_is_clamped_or_ignored_is_said(quiet_api: httpx2.AsyncClient, started: Started) -> None:
