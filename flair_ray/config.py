@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         64 * 1024**2, ge=1, description="Most bytes of one upload over HTTP, all its files together."
     )
+    max_body_bytes: int = Field(
+        1024**2,
+        ge=1024,
+        description="Most bytes of a JSON body over HTTP; the longest profile takes half of the default.",
+    )
     s3_bucket: str | None = Field(
         None, min_length=1, description="The bucket that keeps the files of runs; unset: the data directory."
     )

@@ -16,7 +16,7 @@ from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import Purse
 from flair_ray.domain.personas import PersonaKey, PersonaState
 from flair_ray.domain.posts import Post, RunRecord
-from flair_ray.domain.runs import Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
+from flair_ray.domain.runs import NO_REQUEST, Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
 from flair_ray.domain.work import Done, Skipped, Voter
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -276,6 +276,7 @@ class StageJob:
     """What the stage may spend; None: no cap."""
     hedges: int = 0
     """Calls that may be sent a second time because the first is late."""
+    request_id: str = NO_REQUEST
     trace: str = ""
     """The way to the stage's span, where spans are made."""
 
@@ -317,6 +318,8 @@ class Lease:
 
     run_id: RunId
     token: int
+    taken: int
+    """How often the run was taken up, this time included, since something was last recorded or a lease given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +340,8 @@ class RunStore(Protocol):
         """``hosted``: the run hosts are to drive it. Raises RunConflict when the run exists."""
         ...
 
-    async def host(self, run_id: RunId) -> None:
-        """From now on the run hosts drive it, also when it had failed or been cancelled.
+    async def host(self, run_id: RunId, request_id: str = NO_REQUEST) -> None:
+        """From now on the run hosts drive it, also when it had failed or been cancelled; on whose request.
 
         Raises RunNotFound, and RunConflict when it is completed.
         """
@@ -357,13 +360,12 @@ class RunStore(Protocol):
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         """Raises RunConflict while another driver's lease lives."""
-        ...
 
     async def renew(self, lease: Lease, ttl_s: float) -> bool:
         """True when a cancel was requested. Raises LeaseLost."""
-        ...
 
-    async def release(self, lease: Lease) -> None: ...
+    async def release(self, lease: Lease, *, in_vain: bool = False) -> None:
+        """``in_vain``: counted as if its driver had died."""
 
     async def reopen(self, lease: Lease, recovered: EventDraft) -> None:
         """A failed, cancelled or orphaned run is running again."""

@@ -25,9 +25,6 @@ from flair_ray.inputs import ProfileBody
 from flair_ray.inputs.wire import ShortText
 from flair_ray.wiring import DEFAULT_MODELS, LOCAL
 
-MAX_BODY_BYTES = 1024**2
-"""Of a JSON body; the longest profile that passes takes half of it."""
-
 
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -136,18 +133,18 @@ class VideoBody(BaseModel):
 
 async def start_body(request: Request, settings: Settings) -> StartBody:
     """The order in a request. Raises ValidationError, and HTTPException for what is no JSON or too much of it."""
-    body = StartBody.model_validate(await json_body(request), context={"settings": settings})
+    body = StartBody.model_validate(await json_body(request, settings), context={"settings": settings})
     unsaid = set(COUNTS) - body.model_fields_set
     return body.model_copy(update={name: min(getattr(body, name), most(name, settings)) for name in unsaid})
 
 
-async def json_body(request: Request) -> object:
+async def json_body(request: Request, settings: Settings) -> object:
     """The JSON of a request, of bounded size and depth."""
     raw = bytearray()
     async for part in request.stream():
         raw += part
-        if len(raw) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body is larger than {MAX_BODY_BYTES:,} bytes.")
+        if len(raw) > settings.max_body_bytes:
+            raise HTTPException(413, f"The body is larger than {settings.max_body_bytes:,} bytes.")
     try:
         return from_json(bytes(raw), allow_inf_nan=False)
     except ValueError as err:

@@ -26,7 +26,7 @@ from serve_app.tenants import check_owner, session_of, tenant_of
 async def report(request: Request) -> Response:
     """Report how a posted script has done; the same post again replaces it."""
     studio = studio_of(request)
-    body = PostBody.model_validate(await json_body(request))
+    body = PostBody.model_validate(await json_body(request, studio.settings))
     await check_owner(request, body.run_id)
     await report_post(body, studio.runs, studio.panel, int(time.time() * 1000))
     return JSONResponse({"status": "ok"})

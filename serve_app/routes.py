@@ -39,6 +39,7 @@ from serve_app.answers import (
 from serve_app.models import StartBody, start_body
 from serve_app.operations import ONE_FILE, UPLOAD, Operation
 from serve_app.performance import PERFORMANCE_ROUTES
+from serve_app.request_ids import request_id
 from serve_app.signin import SIGNIN_ROUTES
 from serve_app.streams import cursor_of, ndjson, sse
 from serve_app.studio import studio_of, usable_providers
@@ -103,7 +104,7 @@ async def recover(request: Request) -> Response:
     if completed or await studio.store.is_driven(run_id):
         raise RunConflict(f"Run {run_id} is {'completed' if completed else 'running'}: there is nothing to recover.")
     await studio.spending.reserve(tenant_of(request), run_id, await studio.store.spec(run_id), again=True)
-    await studio.store.host(run_id)
+    await studio.store.host(run_id, request_id())
     studio.news.set()
     return JSONResponse({"run_id": run_id, "status": "recovering"}, 202)
 

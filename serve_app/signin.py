@@ -31,7 +31,7 @@ class SignIn(BaseModel):
 async def sign_in(request: Request) -> Response:
     """Sign in from a browser: the token is exchanged for a cookie."""
     studio = studio_of(request)
-    tenant = holder(SignIn.model_validate(await json_body(request)).token, studio.tenants)
+    tenant = holder(SignIn.model_validate(await json_body(request, studio.settings)).token, studio.tenants)
     if tenant is None:
         raise refused("This token is not known here.")
     answer = await _who(request, tenant)

@@ -74,7 +74,7 @@ class Spending:
         if tenant.max_usd is not None and snapshot.over:
             cost = cost_of(snapshot)
             micros = math.ceil(((cost.usd or 0) + (cost.unsure_usd or 0)) * MICROS)
-            await self.books.settle(tenant.name, snapshot.run_id, micros)
+            await self.books.settle(tenant.name, snapshot.run_id, micros, snapshot.finished_at_ms)
 
 
 def prepare_for(tenant: Tenant, order: Order, settings: Settings) -> tuple[RunSpec, RunInputs]:

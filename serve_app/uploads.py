@@ -26,7 +26,6 @@ from flair_ray.domain.people import CreatorProfile
 from flair_ray.errors import InputError
 from flair_ray.inputs import Ingest, read_profile, read_videos
 from flair_ray.inputs.folder import READABLE
-from serve_app.models import MAX_BODY_BYTES
 from serve_app.studio import studio_of
 from serve_app.tenants import tenant_of
 
@@ -50,8 +49,8 @@ async def upload_profile(request: Request) -> Response:
 
     It is not kept. A file larger than a start's body may be is refused.
     """
-    most = min(studio_of(request).settings.max_upload_bytes, MAX_BODY_BYTES)
-    async with _sent(request, most, 1, (".json",)) as [file]:
+    settings = studio_of(request).settings
+    async with _sent(request, min(settings.max_upload_bytes, settings.max_body_bytes), 1, (".json",)) as [file]:
         profile = await asyncio.to_thread(_read_profile, file)
     return JSONResponse(plain(profile))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,7 +26,6 @@ from serve_app.tenants import check_owner, tenant_of
 
 LINK_S = 3600
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
-_NONE = "This run has no such video, or not yet."
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'",
     "Cache-Control": "private, max-age=3600",
@@ -36,7 +36,7 @@ _HEADERS = {
 async def generate_video(request: Request) -> Response:
     """Order a script's video. The provider is the one that is named here, else the run's, else animatic."""
     studio = studio_of(request)
-    body = VideoBody.model_validate(await json_body(request))
+    body = VideoBody.model_validate(await json_body(request, studio.settings))
     run_id = await check_owner(request, body.run_id)
     scripts = await scripts_to_film(studio.store, run_id)
     if body.script_id not in scripts:
@@ -51,32 +51,36 @@ async def generate_video(request: Request) -> Response:
 
 
 async def video_status(request: Request) -> Response:
-    """How far a video is; ``video_url`` once it is complete, ``error`` once it has failed."""
-    job = await _job(request)
+    """How far a video is; ``video_url`` once it is complete, ``error`` once it has failed.
+
+    Once Redis has forgotten the run, a video that is kept is complete, and there are no others.
+    """
+    job = await studio_of(request).videos.job(RunId(request.path_params["run_id"]), request.path_params["job_id"])
+    if job is None:
+        job, _ = await _kept(request)
     url = f"/api/runs/{job.run_id}/{job.file_name}" if job.status is JobStatus.COMPLETE else None
     return JSONResponse({"job_id": job.job_id, "status": job.status.value, "video_url": url, "error": job.error})
 
 
 async def video_file(request: Request) -> Response:
     """The MP4, whole or in ranges, as browsers ask for it; also of a run that Redis has forgotten."""
+    _, place = await _kept(request)
+    if isinstance(place, str):
+        return RedirectResponse(place, 307)
+    return FileResponse(place, media_type="video/mp4", headers=_HEADERS)
+
+
+async def _kept(request: Request) -> tuple[VideoJob, str | Path]:
+    """A video that is there, which it is when it is whole and not before, and its address or its path."""
     studio, run_id, job_id = studio_of(request), RunId(request.path_params["run_id"]), request.path_params["job_id"]
-    if not _JOB_ID.fullmatch(job_id):
-        raise HTTPException(404, _NONE)
-    job = VideoJob(run_id, job_id, ScriptId(""), "")  # a file is there when it is whole, and not before
-    link = await studio.runs.archive.files.link(run_id, job.file_name, LINK_S)
-    if link:
-        return RedirectResponse(link, 307)
-    path = studio.settings.data_dir / RUNS / run_id / job.file_name
-    if not await asyncio.to_thread(path.is_file):
-        raise HTTPException(404, _NONE)
-    return FileResponse(path, media_type="video/mp4", headers=_HEADERS)
-
-
-async def _job(request: Request) -> VideoJob:
-    job = await studio_of(request).videos.job(RunId(request.path_params["run_id"]), request.path_params["job_id"])
-    if job is None:
-        raise HTTPException(404, "This run has no such video job, or its time is over.")
-    return job
+    if _JOB_ID.fullmatch(job_id):
+        job = VideoJob(run_id, job_id, ScriptId(""), "", JobStatus.COMPLETE)
+        if link := await studio.runs.archive.files.link(run_id, job.file_name, LINK_S):
+            return job, link
+        path = studio.settings.data_dir / RUNS / run_id / job.file_name
+        if await asyncio.to_thread(path.is_file):
+            return job, path
+    raise HTTPException(404, "This run has no such video, or not yet.")
 
 
 VIDEO_ROUTES = [

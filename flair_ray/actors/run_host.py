@@ -9,7 +9,8 @@ and otherwise once a second, so a submitter may die after its one write, and the
 another as soon as their leases end. Two hosts that reach for the same run are told apart by its lease.
 
 A run that began under other prompts or answer schemas is left to a host of that version, as during a rollout there
-is one; when after a while none has come, it is failed with the reason, for every run must end.
+is one; when after a while none has come, it is failed with the reason, for every run must end. So is one that ends
+whoever takes it up, by the driver: the count is in Redis.
 
 Beside all that a host keeps for good what has ended, its own runs and those that ended elsewhere, and tells what waits
 for workers. Video jobs are found by the same look as runs, and carried out by a ``VideoDesk``.

@@ -61,11 +61,11 @@ class EventName(StrEnum):
     ITEM_SKIPPED = "item_skipped"
     """stage, item_id, reason, completed, total: any stage but S1, which has its own."""
     PIPELINE_RECOVERED = "pipeline_recovered"
-    """run_id, kept (per stage), left (per stage)"""
+    """run_id, kept (per stage), left (per stage), and over HTTP request_id"""
     PIPELINE_COMPLETE = "pipeline_complete"
     """run_id, result_count"""
     PIPELINE_ERROR = "pipeline_error"
-    """stage, error, recoverable"""
+    """stage, error, recoverable, and over HTTP request_id"""
     PIPELINE_CANCELLED = "pipeline_cancelled"
     """run_id, stage"""
 

@@ -13,6 +13,8 @@ from flair_ray.domain.people import CreatorProfile, Persona
 from flair_ray.domain.rigor import Rigor
 from flair_ray.domain.videos import Video
 
+NO_REQUEST = "-"
+"""In place of a request's id where there was none."""
 VOTING = (StageName.S4, StageName.R2, StageName.R3)
 """Where viewers judge. Edits are proposed by who writes: nobody judges an edit of its own where the two differ."""
 
@@ -153,6 +155,8 @@ class RunSnapshot:
     spec: RunSpec | None = None
     recovering: bool = False
     """It has ended, and the hosts were told to go on with it."""
+    request_id: str = NO_REQUEST
+    """The HTTP request that last handed it to the hosts."""
 
     @property
     def over(self) -> bool:

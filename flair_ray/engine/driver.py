@@ -10,8 +10,8 @@ run (``round.py``). Completing a stage freezes which items later stages use, so 
 that was decided, and a reduce that is computed again gives the same answer.
 
 A run always ends: completed; failed, when too many items of a stage failed, a provider refuses everything, or
-workers keep dying; cancelled. Only this process's own death, loss of the lease or of Redis leaves it open, and
-then ``drive`` by anybody goes on with it.
+workers or its drivers keep dying; cancelled. Only this process's own death, loss of the lease or of Redis leaves it
+open, and then ``drive`` by anybody goes on with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 from flair_ray.domain.events import EventDraft, EventName, Json, ends
 from flair_ray.domain.ids import SIX, ItemId, RunId
 from flair_ray.domain.personas import Seat, persona_key
-from flair_ray.domain.runs import RunSnapshot, RunStatus
+from flair_ray.domain.runs import NO_REQUEST, RunSnapshot, RunStatus
 from flair_ray.domain.tenants import sharer
 from flair_ray.domain.work import Done, Skipped, Voter, Work
 from flair_ray.engine.loading import Outcomes, best_of, keep_outputs, load_state, outputs_of
@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """How often a driver renews its lease and hears of a cancel, and how often a waiting one asks for the lease."""
+MAX_TAKEN = 5
+"""Times in a row that a host may take a run up and die before anything is recorded; the next one fails the run."""
 MAX_LOSSES = 10
 """Workers that may die within one stage before the run fails: a broken cluster must not be fed for ever."""
 
@@ -88,36 +90,41 @@ class Driver:
     async def drive(self, run_id: RunId, *, patient: bool = True, fail_outdated: bool = False) -> RunStatus:
         """Take the run to its end and return how it ended; a run that has completed is left as it is.
 
-        ``patient``: wait for the lease of a driver that may be dead. ``fail_outdated``: a run that cannot be gone on
-        with under these prompts is failed instead of left alone.
+        ``patient``: wait for the lease of a driver that may be dead, and go on with a run however many died of it.
+        ``fail_outdated``: a run that cannot be gone on with under these prompts is failed instead of left alone.
 
         Raises RunNotFound, RunConflict (driven by another), RunOutdated, LeaseLost and
         StoreUnavailable. Cancelling this coroutine leaves the run open, to be resumed.
         """
-        if (await self._store.snapshot(run_id)).status is RunStatus.COMPLETED:
+        before = await self._store.snapshot(run_id)
+        if before.status is RunStatus.COMPLETED:
             return RunStatus.COMPLETED
-        with logs.about(run_id=run_id):
+        with logs.about(run_id=run_id, request_id=before.request_id):
             return await self._drive(run_id, patient=patient, fail_outdated=fail_outdated)
 
     async def _drive(self, run_id: RunId, *, patient: bool, fail_outdated: bool) -> RunStatus:
         lease = await self._take(run_id, self._settings.lease_ttl_s + POLL_S if patient else 0.0)
         meter = Meter()
         self._driving += 1
+        in_vain = False
         try:
             with spans.span("run", flair__run_id=run_id) as span:
-                status = await self._to_its_end(lease, meter, fail_outdated=fail_outdated)
+                status = await self._to_its_end(lease, meter, patient=patient, fail_outdated=fail_outdated)
                 span.note(flair__status=status.value)
             with contextlib.suppress(FlairError):  # a figure that is missing is no reason to fail
                 meter.end(await self._store.snapshot(run_id))
             return status
+        except StoreUnavailable:
+            in_vain = True  # where Redis refuses this run alone, it must not be taken up for ever
+            raise
         finally:
             self._driving -= 1
             record.set_to(metrics.RUNS_ACTIVE, self._driving)
             with contextlib.suppress(InfrastructureError):
-                await self._store.release(lease)
+                await self._store.release(lease, in_vain=in_vain)
 
-    async def _to_its_end(self, lease: Lease, meter: Meter, *, fail_outdated: bool) -> RunStatus:
-        work = asyncio.create_task(self._attempt(lease, meter, fail_outdated=fail_outdated))
+    async def _to_its_end(self, lease: Lease, meter: Meter, *, patient: bool, fail_outdated: bool) -> RunStatus:
+        work = asyncio.create_task(self._attempt(lease, meter, patient=patient, fail_outdated=fail_outdated))
         watch = asyncio.create_task(self._watch(lease, meter))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -159,14 +166,20 @@ class Driver:
         await self._store.finish(lease, RunStatus.CANCELLED, draft, exit_code=130)
         return RunStatus.CANCELLED
 
-    async def _attempt(self, lease: Lease, meter: Meter, *, fail_outdated: bool) -> RunStatus:
+    async def _attempt(self, lease: Lease, meter: Meter, *, patient: bool, fail_outdated: bool) -> RunStatus:
         try:
             before = await self._store.snapshot(lease.run_id)
             if before.status is RunStatus.COMPLETED:
                 return before.status  # by the driver whose lease we waited out
             meter.begin(before)
+            if lease.taken > MAX_TAKEN and not patient:
+                raise InfrastructureError(
+                    f"This run was taken up {MAX_TAKEN} times in a row, and each time its driver died before anything "
+                    f"was recorded: something in it may end processes. `flair resume {lease.run_id}` tries once more."
+                )
             state = await load_state(self._store, lease.run_id, self._settings.fingerprint_of)
             if before.status is not RunStatus.PENDING:
+                log.info("run goes on")
                 await self._store.reopen(lease, _recovered(before))
             async with AsyncExitStack() as late:
                 for step in plan_of(state.spec):
@@ -191,9 +204,11 @@ class Driver:
         return RunStatus.COMPLETED
 
     async def _failed(self, lease: Lease, err: FlairError) -> RunStatus:
-        stage = (await self._store.snapshot(lease.run_id)).current_stage
+        known = await self._store.snapshot(lease.run_id)
+        stage = known.current_stage
         log.warning("run failed", extra={"run_id": lease.run_id, "stage": stage, "error": type(err).__name__})
-        draft = EventDraft(EventName.PIPELINE_ERROR, {"stage": stage, "error": str(err), "recoverable": True})
+        said: dict[str, Json] = {"stage": stage, "error": str(err), "recoverable": True}
+        draft = EventDraft(EventName.PIPELINE_ERROR, said | _requested(known))
         await self._store.finish(lease, RunStatus.FAILED, draft, error=str(err), exit_code=err.exit_code)
         return RunStatus.FAILED
 
@@ -231,6 +246,7 @@ class Driver:
             share=spec.cache,
             purse=spec.money.purse(step.name),
             hedges=int(self._settings.hedged_share * len(work.items)),
+            request_id=logs.known("request_id"),
             trace=spans.here(),
         )
         need = needed(len(work.items), self._settings.quorum if step.quorum else 1.0)
@@ -352,7 +368,12 @@ def _recovered(before: RunSnapshot) -> EventDraft:
     known = {s: c for s, c in before.stages.items() if c.total and s in SIX}
     kept: dict[str, Json] = {s.value: c.completed for s, c in known.items()}
     left: dict[str, Json] = {s.value: c.total - c.completed for s, c in known.items()}
-    return EventDraft(EventName.PIPELINE_RECOVERED, {"run_id": before.run_id, "kept": kept, "left": left})
+    said: dict[str, Json] = {"run_id": before.run_id, "kept": kept, "left": left}
+    return EventDraft(EventName.PIPELINE_RECOVERED, said | _requested(before))
+
+
+def _requested(run: RunSnapshot) -> dict[str, Json]:
+    return {} if run.request_id == NO_REQUEST else {"request_id": run.request_id}
 
 
 def _failed(outcome: Done | Skipped | None) -> bool:

@@ -137,7 +137,8 @@ class _Item:
         self._announced: list[asyncio.Task[None]] = []
 
     async def done(self, asker: Asker) -> Delivered:
-        with about(run_id=self._job.run_id, stage=self._job.stage.value):
+        job = self._job
+        with about(request_id=job.request_id, run_id=job.run_id, stage=job.stage.value):
             return await self._done(asker)
 
     async def _done(self, asker: Asker) -> Delivered:

@@ -13,8 +13,9 @@ ROOT = "flair"
 
 
 def run(run_id: RunId) -> str:
-    """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, holder, cancel,
-    and per stage begun:<S>, total:<S>, grown:<S>:<total>, ended:<S>, frozen:<S> (JSON ids)."""
+    """Hash: spec, status, stage, session, created_ms, finished_ms, error, exit_code, fence, holder, taken, cancel,
+    recover, request (id of the HTTP request that handed it over), and per stage begun:<S>, total:<S>,
+    grown:<S>:<total>, ended:<S>, frozen:<S> (JSON ids)."""
     return f"{ROOT}:run:{run_id}"
 
 
@@ -183,7 +184,8 @@ def rate(tenant: str, what: str, minute: int) -> str:
 
 
 def book(tenant: str, month: str) -> str:
-    """Hash run id → micro-dollars that it counts for in its tenant's budget, and total. Lives two months."""
+    """Hash run id → micro-dollars that it counts for in its tenant's budget, again:RUN → the end that it goes on after,
+    ms, and total. Lives two months."""
     return f"{ROOT}:tenant:{tenant}:{month}:book"
 
 

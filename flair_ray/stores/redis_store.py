@@ -36,7 +36,7 @@ from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.events import Event, EventDraft, EventName, Json, begins
 from flair_ray.domain.ids import ItemId, RunId, StageName, told_as
 from flair_ray.domain.money import MICROS
-from flair_ray.domain.runs import RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
+from flair_ray.domain.runs import NO_REQUEST, RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
 from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
 from flair_ray.ports import Claim, Lease, Recorded, StageJob
@@ -131,6 +131,7 @@ class RedisRunStore:
                 encode(inputs),
                 EVENTS_PER_RUN + EVENTS_PER_ITEM * planned,
                 int(hosted),
+                str(first.data.get("request_id", NO_REQUEST)),
             ],
         )
         if not created:
@@ -138,8 +139,8 @@ class RedisRunStore:
                 f"There is a run {run_id} already, or was one until lately. `flair resume {run_id}` goes on with it."
             )
 
-    async def host(self, run_id: RunId) -> None:
-        status = await self._run("host", [keys.run(run_id), keys.hosted_runs()], [run_id])
+    async def host(self, run_id: RunId, request_id: str = NO_REQUEST) -> None:
+        status = await self._run("host", [keys.run(run_id), keys.hosted_runs()], [run_id, request_id])
         if status is None:
             raise RunNotFound(run_id)
         if status == RunStatus.COMPLETED.value:
@@ -197,7 +198,7 @@ class RedisRunStore:
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         lease_keys = [keys.lease(run_id), keys.run(run_id)]
-        token = await self._run("acquire", lease_keys, [int(ttl_s * 1000), secrets.token_hex(8)])
+        token, taken = await self._run("acquire", lease_keys, [int(ttl_s * 1000), secrets.token_hex(8)])
         if token == -1:
             raise RunNotFound(run_id)
         if token == 0:
@@ -205,7 +206,7 @@ class RedisRunStore:
                 f"Run {run_id} is being driven by another process. `flair tail {run_id}` follows it; "
                 f"if that process is dead, its lease ends within {ttl_s:g} s."
             )
-        return Lease(run_id, int(token))
+        return Lease(run_id, token, taken)
 
     async def renew(self, lease: Lease, ttl_s: float) -> bool:
         answer = await self._run(
@@ -215,8 +216,9 @@ class RedisRunStore:
             raise LeaseLost(lease.run_id)
         return bool(answer == 1)
 
-    async def release(self, lease: Lease) -> None:
-        await self._run("release", [keys.lease(lease.run_id)], [lease.token])
+    async def release(self, lease: Lease, *, in_vain: bool = False) -> None:
+        lease_keys = [keys.lease(lease.run_id), keys.run(lease.run_id)]
+        await self._run("release", lease_keys, [lease.token, int(in_vain)])
 
     async def reopen(self, lease: Lease, recovered: EventDraft) -> None:
         await self._transition(
@@ -248,7 +250,7 @@ class RedisRunStore:
         self, lease: Lease, stage: StageName, used: Sequence[ItemId], drafts: Sequence[EventDraft]
     ) -> tuple[ItemId, ...]:
         freeze = (f"frozen:{stage.value}", to_json(list(used)).decode())
-        stored = await self._transition(lease, freeze, {f"ended:{stage.value}": "@now"}, drafts)
+        stored = await self._transition(lease, freeze, {f"ended:{stage.value}": "@now", "taken": "@del"}, drafts)
         return tuple(from_json(stored))
 
     async def frozen(self, run_id: RunId) -> Mapping[StageName, tuple[ItemId, ...]]:
@@ -328,6 +330,7 @@ class RedisRunStore:
                 "finished_ms": "@now",
                 "exit_code": exit_code,
                 "cancel": "@del",
+                "taken": "@del",
                 "recover": "@del",  # or a run that cannot be loaded would be taken up again and again
                 "error": error or "@del",
             },
@@ -470,6 +473,7 @@ def _snapshot(
         exit_code=int(run.get("exit_code", 0)),
         spec=spec,
         recovering="recover" in run,
+        request_id=run.get("request", NO_REQUEST),
     )
 
 

@@ -63,13 +63,14 @@ class RedisTenants:
         """Room for a run in this month's book; False when there is none. A run that is in it already has its room,
         unless it goes on ``again`` after its end."""
         async with translated():
-            args: list[str | int] = [run_id, micros, most, BOOK_TTL_S, int(again)]
-            return bool(await self._book(keys=self._keys(name), args=args))
+            args: list[str | int] = [run_id, micros, most, BOOK_TTL_S, int(again), 0]
+            return bool(await self._book(keys=[*self._keys(name), keys.run(run_id)], args=args))
 
-    async def settle(self, name: str, run_id: RunId, micros: int) -> None:
-        """A run has ended: what it took stands for it from now on."""
+    async def settle(self, name: str, run_id: RunId, micros: int, ended_ms: int | None = None) -> None:
+        """A run has ended, then: what it took stands for it from now on, unless it goes on ``again`` after that."""
         async with translated():
-            await self._book(keys=self._keys(name), args=[run_id, micros, -1, BOOK_TTL_S, 0])
+            args: list[str | int] = [run_id, micros, -1, BOOK_TTL_S, 0, ended_ms or 0]
+            await self._book(keys=[*self._keys(name), keys.run(run_id)], args=args)
 
     async def unsettled(self, name: str) -> set[RunId]:
         async with translated():

@@ -36,6 +36,11 @@ def about(**fields: str) -> Iterator[None]:
         _about.reset(before)
 
 
+def known(field: str) -> str:
+    """What the records of this task say in this field; a dash where it is not known."""
+    return _about.get().get(field, "-")
+
+
 class _Discreet(logging.Formatter):
     """Writes no secret, whoever put it into a message."""
 
@@ -66,8 +71,8 @@ class JsonLines(_Discreet):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        known = {**_about.get(), **vars(record)}
-        line |= {name: str(known[name]) for name in FIELDS if known.get(name) not in (None, "-")}
+        fields = {**_about.get(), **vars(record)}
+        line |= {name: str(fields[name]) for name in FIELDS if fields.get(name) not in (None, "-")}
         if record.exc_info and (raised := record.exc_info[1]):
             line["error"] = type(raised).__name__
             line["at"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(raised.__traceback__)]

@@ -1,8 +1,8 @@
 """What can die under a run, each as the same two steps: start the run so that it is there, then take it away.
 
 A victim is an async context that has the run driven while it is open; what it yields kills. Leaving the context waits
-until whoever drives the run has come to an end, and ends every process that the victim started. Processes are found by
-the run's own id, which Ray shows in the titles of its workers, and killed by their process id.
+until whoever drives the run has come to an end, and ends every process that the victim started. All are killed with
+SIGKILL by their process id: workers have their stage in their title, and an actor says its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import ray
@@ -23,7 +24,7 @@ import ray
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.domain.runs import RunStatus
 from flair_ray.engine.ray_executor import NAMESPACE
-from flair_ray.engine.ray_hosts import run_host_name, run_hosts
+from flair_ray.engine.ray_hosts import run_hosts
 from flair_ray.stores.redis_store import RedisRunStore
 from tests.chaos.drive import FENCED
 from tests.chaos.following import Follower
@@ -140,7 +141,7 @@ async def workers_on(stage: StageName) -> int:
 
 
 def actors(prefix: str) -> Staging:
-    """Every actor of this session whose name begins so, killed as a crash would; Ray restarts it."""
+    """kill -9 of every actor of this session whose name begins so; Ray restarts it."""
 
     @asynccontextmanager
     async def staging(scene: Scene) -> AsyncIterator[Kill]:
@@ -156,26 +157,31 @@ async def kill_actors(prefix: str) -> None:
     names = [name for name in names if name.startswith(prefix) and name.endswith(VERSION)]
     assert names, f"no actor {prefix}… is there to be killed"
     for name in names:
-        ray.kill(ray.get_actor(name, namespace=NAMESPACE), no_restart=False)
+        await _kill_process(ray.get_actor(name, namespace=NAMESPACE))
+
+
+async def _kill_process(actor: Any) -> None:
+    os.kill(await actor.__ray_call__.remote(lambda _: os.getpid()), signal.SIGKILL)
 
 
 @asynccontextmanager
 async def run_host(scene: Scene) -> AsyncIterator[Kill]:
-    """The one of two run hosts that has the run, for good; the other adopts it when the lease ends."""
-    hosts = dict(enumerate(run_hosts(scene.rig.host, VERSION, 2)))
+    """kill -9 of the one of two run hosts that has the run; whoever looks first when its lease has ended adopts it."""
+    hosts = run_hosts(scene.rig.host, VERSION, 2)
+
+    async def nudged() -> list[int]:
+        return await asyncio.gather(*(host.nudge.remote() for host in hosts))
 
     async def kill() -> None:
-        driving = {index: await host.nudge.remote() for index, host in hosts.items()}
-        index = next(index for index, runs in driving.items() if runs)
-        ray.kill(hosts.pop(index))
+        await _kill_process(next(host for host, runs in zip(hosts, await nudged(), strict=True) if runs))
 
     try:
-        await asyncio.gather(*(host.nudge.remote() for host in hosts.values()))
+        await nudged()
         yield kill
         await scene.viewer.until_ended()
     finally:
-        for index in hosts:
-            ray.kill(ray.get_actor(run_host_name(index, VERSION), namespace=NAMESPACE))
+        for host in hosts:
+            ray.kill(host)
 
 
 VICTIMS = {

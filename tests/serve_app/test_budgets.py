@@ -12,9 +12,12 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from flair_ray.config import Settings
+from flair_ray.domain.events import EventDraft, EventName
+from flair_ray.domain.ids import RunId
+from flair_ray.domain.runs import RunStatus
 from flair_ray.domain.tenants import new_token
 from flair_ray.stores import keys
-from flair_ray.stores.redis_store import connect
+from flair_ray.stores.redis_store import RedisRunStore, connect
 from tests.serve_app.conftest import BODY, LocalHosts, Serve
 from tests.serve_app.reading import watch
 
@@ -109,6 +112,26 @@ async def test_going_on_needs_room_again(flo: httpx2.AsyncClient) -> None:
     await flo.delete(f"/api/runs/{second}")
     assert (await flo.post(f"/api/pipeline/{first}/recover")).status_code == 202
     assert await left(flo) == 2
+
+
+async def test_whoever_looks_while_a_run_goes_on_again_gives_its_room_to_nobody(
+    flo: httpx2.AsyncClient, store: RedisRunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is still on record when the room is taken, and may have been read before."""
+    run_id = RunId((await start(flo, max_usd=8)).json()["run_id"])
+    await flo.post(f"/api/pipeline/{run_id}/cancel")
+    host = RedisRunStore.host
+
+    async def looked_at_before(store: RedisRunStore, run_id: RunId, request_id: str) -> None:
+        assert await left(flo) == 2
+        await host(store, run_id, request_id)
+
+    monkeypatch.setattr(RedisRunStore, "host", looked_at_before)
+    assert (await flo.post(f"/api/pipeline/{run_id}/recover")).status_code == 202
+    assert (await start(flo, max_usd=8)).status_code == 402
+    lease = await store.acquire(run_id, 60)
+    await store.finish(lease, RunStatus.FAILED, EventDraft(EventName.PIPELINE_ERROR, {}))
+    assert await left(flo) == 10  # it has ended once more, and taken nothing
 
 
 async def test_what_is_complete_is_said_to_be_so_where_there_is_no_room(flo: httpx2.AsyncClient, redis: Redis) -> None:

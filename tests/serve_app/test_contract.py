@@ -17,7 +17,7 @@ from flair_ray.domain.ids import RunId
 from flair_ray.errors import LeaseLost
 from flair_ray.stores.redis_store import RedisRunStore, connect
 from serve_app.models import StartBody
-from tests.serve_app.conftest import BODY, PROFILE, LocalHosts
+from tests.serve_app.conftest import BODY, PROFILE, LocalHosts, Serve
 from tests.serve_app.reading import watch
 
 Started = Callable[..., Awaitable[str]]
@@ -165,6 +165,15 @@ async def test_a_body_that_is_too_large_is_refused(quiet_api: httpx2.AsyncClient
     assert answer.json()["detail"]
 
 
+async def test_how_large_a_body_may_be_is_a_setting(serve_api: Serve, settings: Settings) -> None:
+    async with serve_api(settings.model_copy(update={"max_body_bytes": 2_000})) as client:
+        assert (await client.post("/api/estimate", json=BODY)).status_code == 200
+        refused = await client.post("/api/estimate", json=BODY | {"padding": "x" * 2_000})
+        assert (refused.status_code, "2,000 bytes" in refused.json()["detail"]) == (413, True)
+        file = {"file": ("me.json", json.dumps(PROFILE | {"padding": "x" * 2_000}).encode())}
+        assert (await client.post("/api/creator-profiles", files=file)).status_code == 413
+
+
 async def test_what_is_clamped_or_ignored_is_said(quiet_api: httpx2.AsyncClient, started: Started) -> None:
     run_id = await started(quiet_api, num_videos=500, top_n=50, video_model="veo")
     warnings = " ".join((await quiet_api.get(f"/api/runs/{run_id}")).json()["warnings"])
@@ -214,9 +223,12 @@ async def test_a_run_is_cancelled_and_recovered(
     assert (await quiet_api.post(f"/api/pipeline/{run_id}/cancel")).status_code == 202
     assert (await quiet_api.get(f"/api/runs/{run_id}")).json()["status"] == "cancelled"
     assert (await quiet_api.post(f"/api/pipeline/{run_id}/cancel")).status_code == 409
-    assert (await quiet_api.post(f"/api/pipeline/{run_id}/recover")).status_code == 202
+    again = await quiet_api.post(f"/api/pipeline/{run_id}/recover", headers={"X-Request-ID": "again-1"})
+    assert again.status_code == 202
     hosts.wake()
-    names = [event["event"] for event in await watch(quiet_api, run_id)]
+    events = await watch(quiet_api, run_id)
+    names = [event["event"] for event in events]
+    assert events[names.index("pipeline_recovered")]["data"]["request_id"] == "again-1"
     assert names.index("pipeline_cancelled") < names.index("pipeline_recovered")
     assert names[-1] == "pipeline_complete"
     assert (await quiet_api.post(f"/api/pipeline/{run_id}/recover")).status_code == 409

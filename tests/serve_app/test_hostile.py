@@ -20,7 +20,7 @@ import pytest
 
 from flair_ray.config import Settings
 from flair_ray.inputs import tabular
-from serve_app.models import MAX_BODY_BYTES, StartBody
+from serve_app.models import StartBody
 from tests.serve_app.conftest import BODY, Serve
 
 REFUSED = {400, 408, 413, 415, 422}
@@ -73,7 +73,7 @@ async def test_what_is_no_json_is_refused(quiet_api: httpx2.AsyncClient) -> None
         assert (answer.status_code, says_why(answer)) == (422, True), (path, raw[:40])
 
 
-async def test_a_body_without_an_end_is_cut_off(quiet_api: httpx2.AsyncClient) -> None:
+async def test_a_body_without_an_end_is_cut_off(quiet_api: httpx2.AsyncClient, settings: Settings) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -88,7 +88,7 @@ async def test_a_body_without_an_end_is_cut_off(quiet_api: httpx2.AsyncClient) -
         assert (answer.status_code, says_why(answer)) == (413, True)
     except httpx2.TransportError:
         pass  # the server has hung up on a client that did not listen
-    assert sent < 64 * MAX_BODY_BYTES
+    assert sent < 64 * settings.max_body_bytes
 
 
 async def test_a_name_leads_nowhere_else(quiet_api: httpx2.AsyncClient) -> None:

@@ -21,6 +21,7 @@ from flair_ray.wiring import open_archive
 from tests.conftest import serving_redis
 from tests.serve_app.conftest import LocalHosts
 from tests.serve_app.reading import watch
+from tests.serve_app.test_videos import completed, ended
 
 Started = Callable[..., Awaitable[str]]
 
@@ -78,6 +79,20 @@ async def test_what_redis_forgot_is_answered_as_before(
     assert (await api.get("/api/runs?session_id=ada")).json() == {"runs": []}
     assert (await api.delete(f"/api/runs/{run_id}")).status_code == 404
     assert not (settings.data_dir / "runs" / run_id).exists()
+
+
+async def test_a_video_that_redis_forgot_is_complete(
+    api: httpx2.AsyncClient, started: Started, store: RedisRunStore, settings: Settings
+) -> None:
+    run_id, [winner, *_] = await completed(api, started)
+    await kept(store, settings, run_id)
+    job_id = (await api.post("/api/video/generate", json={"run_id": run_id, "script_id": winner})).json()["job_id"]
+    before = await ended(api, run_id, job_id)
+    await store._redis.flushall()
+    place = f"/api/video/status/{run_id}"
+    assert (await api.get(f"{place}/{job_id}")).json() == before
+    assert (await api.get(before["video_url"])).status_code == 200
+    assert (await api.get(f"{place}/{'0' * 32}")).status_code == 404
 
 
 async def test_the_files_of_a_run_are_rendered_once_until_it_changes(

@@ -31,6 +31,7 @@ if first == 1 then
   -- The data is a JSON object in text; cjson would turn an empty list into an object, so it is spliced.
   local data = string.sub(ARGV[4], 1, -2) .. ',"completed":' .. completed .. ',"total":' .. ARGV[5] .. '}'
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', run[1], '*', 'name', ARGV[3], 'data', data)
+  redis.call('HDEL', KEYS[4], 'taken') -- the run goes on
 end
 for i = 1, 4 do redis.call('EXPIRE', KEYS[i], run[2]) end
 return {first, completed}

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from flair_ray.actors import rate_limiter
 from flair_ray.actors.rate_limiter import RateLimiter
 from flair_ray.errors import LimiterFull
 from flair_ray.flow.clock import SystemClock
-from flair_ray.ports import Ask, Limits, Settlement
+from flair_ray.ports import Ask, Granted, Limits, Settlement
 from flair_ray.stores.permits import RedisPermits
 from flair_ray.stores.redis_store import connect
 from flair_ray.telemetry import metrics, record
@@ -126,13 +127,23 @@ async def test_what_a_killed_process_held_is_back_within_one_lease(redis_url: st
     )
     assert holder.stdout
     assert await asyncio.to_thread(holder.stdout.readline) == "200\n"
+    seconds, micros = await redis.time()
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
-    limiter = RateLimiter(permits, SystemClock())
-    asks = [Ask(f"q{i}", 1) for i in range(200)]
-    got = set((await limiter.exchange("next", asks)).permit_ids)
-    while len(got) < 200 and (more := (await limiter.exchange("next", wait_s=2 * LEASE_S)).permit_ids):
+
+    class AtItsDeath:
+        now_ms = seconds * 1000 + micros // 1000
+
+        async def exchange(self, *brought: Any) -> Granted:
+            return await permits.exchange(*brought, now_ms=self.now_ms)
+
+    moment = AtItsDeath()
+    limiter = RateLimiter(moment, SystemClock())  # type: ignore[arg-type]  # nobody declares anything
+    assert not (await limiter.exchange("next", [Ask(f"q{i}", 1) for i in range(200)])).permit_ids
+    moment.now_ms += round(LEASE_S * 1000)
+    got: set[str] = set()
+    while len(got) < 200 and (more := (await limiter.exchange("next", wait_s=10)).permit_ids):
         got |= set(more)
     await limiter.close()
     await redis.aclose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,10 +11,10 @@ import pytest
 from flair_ray.actors.run_host import OUTDATED_S, RunHost
 from flair_ray.domain.ids import RunId, new_run_id
 from flair_ray.domain.runs import RunStatus
-from flair_ray.engine.driver import Driver
+from flair_ray.engine.driver import MAX_TAKEN, Driver
 from flair_ray.engine.order import Order, first_event, prepare
-from flair_ray.errors import RunConflict, RunOutdated
-from flair_ray.ports import RunStore
+from flair_ray.errors import InfrastructureError, RunConflict, RunOutdated, StoreUnavailable
+from flair_ray.ports import Delivered, Executor, Lost, RunStore, StageJob
 from flair_ray.stores.redis_store import RedisRunStore
 
 Submit = Callable[[Order], Awaitable[RunId]]
@@ -125,6 +125,63 @@ async def test_what_a_dead_host_drove_is_adopted_when_its_lease_is_gone(
     assert driver.driven == [(run_id, False)]
 
 
+async def dies_of(store: RedisRunStore, run_id: RunId) -> None:
+    """A host takes this run up, and its process ends: nobody gives the lease back."""
+    assert run_id in await store.adoptable(9)
+    await store.acquire(run_id, 60)
+    await store._redis.delete(f"flair:run:{run_id}:lease")  # its time is over
+
+
+async def test_a_run_that_ends_every_host_fails_and_says_how_to_go_on(
+    store: RedisRunStore, hand_in: Submit, local_driver: Callable[..., Driver], small_order: Order
+) -> None:
+    run_id = await hand_in(small_order)
+    for _ in range(MAX_TAKEN):
+        await dies_of(store, run_id)
+    async with alive(RunHost(store, local_driver(), Clock())) as host:
+        await ended(store, run_id)
+        snapshot, log = await store.snapshot(run_id), await store.events(run_id)
+        assert (snapshot.status, snapshot.exit_code) == (RunStatus.FAILED, 4)
+        assert f"flair resume {run_id}" in str(snapshot.error)
+        assert (log[-1].name, log[-1].data["recoverable"]) == ("pipeline_error", True)
+        await store.host(run_id)  # somebody has mended what it was
+        host.nudge()
+        await ended(store, run_id)
+    assert (await store.snapshot(run_id)).status is RunStatus.COMPLETED
+
+
+async def ended(store: RedisRunStore, run_id: RunId) -> None:
+    while not (await store.snapshot(run_id)).over:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_a_run_that_redis_alone_refuses_ends_too(
+    store: RedisRunStore,
+    hand_in: Submit,
+    local_driver: Callable[..., Driver],
+    small_order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refused(key: str) -> None:
+        raise StoreUnavailable("Redis refused a command: it is too large")
+
+    monkeypatch.setattr(store, "inputs", refused)
+    run_id = await hand_in(small_order)
+    for _ in range(MAX_TAKEN):
+        with pytest.raises(StoreUnavailable):
+            await local_driver().drive(run_id, patient=False)
+    assert await local_driver().drive(run_id, patient=False) is RunStatus.FAILED
+
+
+async def test_whoever_resumes_a_run_by_hand_is_not_refused(
+    store: RedisRunStore, hand_in: Submit, local_driver: Callable[..., Driver], small_order: Order
+) -> None:
+    run_id = await hand_in(small_order)
+    for _ in range(MAX_TAKEN):
+        await dies_of(store, run_id)
+    assert await local_driver().drive(run_id) is RunStatus.COMPLETED
+
+
 async def test_a_host_takes_no_more_than_it_can_carry(
     store: RedisRunStore, hand_in: Submit, small_order: Order
 ) -> None:
@@ -167,6 +224,30 @@ async def test_a_failed_run_is_gone_on_with_and_a_completed_one_is_not(
     assert await local_driver().drive(run_id) is RunStatus.COMPLETED
     with pytest.raises(RunConflict, match="completed already"):
         await store.host(run_id)
+
+
+async def test_a_run_says_on_whose_request_it_goes_on(
+    store: RedisRunStore, hand_in: Submit, make_driver: Callable[[Executor], Driver], small_order: Order
+) -> None:
+    class Down:
+        asked: StageJob
+
+        def map(self, job: StageJob) -> AsyncGenerator[Delivered | Lost, None]:
+            self.asked = job
+            raise InfrastructureError("There is no cluster.")
+
+    run_id, down = await hand_in(small_order), Down()
+    await make_driver(down).drive(run_id)
+    await store.host(run_id, "again-1")
+    await make_driver(down).drive(run_id)
+    told = [(e.name, e.data.get("request_id")) for e in await store.events(run_id) if e.name.startswith("pipeline_")]
+    assert told == [
+        ("pipeline_started", None),
+        ("pipeline_error", None),
+        ("pipeline_recovered", "again-1"),
+        ("pipeline_error", "again-1"),
+    ]
+    assert down.asked.request_id == "again-1"
 
 
 async def test_a_host_tells_what_waits_beside_its_driving(store: RedisRunStore) -> None:

@@ -21,6 +21,7 @@ from flair_ray.ports import Delivered, StageJob
 from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stages import s1_analyze
 from flair_ray.stores.redis_store import RedisRunStore
+from flair_ray.telemetry import logs
 
 MakeJob = Callable[..., Awaitable[StageJob]]
 
@@ -100,6 +101,21 @@ async def test_what_was_answered_is_recorded_even_when_the_shard_is_cancelled(
         await asyncio.wait({step})
     assert len(await store.outcomes(job.run_id, job.fingerprint, job.stage)) == 7
     assert (await store.snapshot(job.run_id)).tally.calls == 7
+
+
+async def test_what_is_logged_has_the_request_that_wanted_the_run(
+    make_job: MakeJob, local_tools: Callable[..., Tools]
+) -> None:
+    about: set[tuple[str, str]] = set()
+
+    class Asked(OfflineProvider):
+        async def complete(self, request: ChatRequest, timeout_s: float) -> Completion:
+            about.add((logs.known("request_id"), logs.known("stage")))
+            return await super().complete(request, timeout_s)
+
+    async for _ in deliveries(replace(await make_job(2), request_id="order-7"), local_tools(Asked())):
+        pass
+    assert about == {("order-7", "S1_MAP")}
 
 
 async def test_an_item_is_recorded_before_it_is_delivered(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
 from flair_ray.domain.ids import new_run_id
+from flair_ray.stores import keys
 from flair_ray.stores.redis_store import connect
 from flair_ray.stores.tenants import RedisTenants
 
@@ -81,6 +83,19 @@ async def test_a_run_that_goes_on_needs_its_room_again(tenants: RedisTenants) ->
     assert await tenants.reserve("ada", run_id, 6, 10, again=True)
     assert await tenants.spent("ada") == 6
     assert await tenants.unsettled("ada") == {run_id}
+
+
+async def test_an_end_that_a_run_goes_on_from_settles_nothing_any_more(tenants: RedisTenants, redis: Redis) -> None:
+    """Whoever read it may write late."""
+    run_id = new_run_id()
+    await tenants.reserve("ada", run_id, 6, 10)
+    await redis.hset(keys.run(run_id), "finished_ms", 1_000)
+    await tenants.settle("ada", run_id, 2, ended_ms=1_000)
+    await tenants.reserve("ada", run_id, 6, 10, again=True)
+    await tenants.settle("ada", run_id, 2, ended_ms=1_000)
+    assert (await tenants.spent("ada"), await tenants.unsettled("ada")) == (6, {run_id})
+    await tenants.settle("ada", run_id, 3, ended_ms=2_000)
+    assert (await tenants.spent("ada"), await tenants.unsettled("ada")) == (3, set())
 
 
 async def test_a_month_ends(tenants: RedisTenants, clock: Clock) -> None:
