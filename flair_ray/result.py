@@ -249,6 +249,7 @@ class RunResult:
             "stages": {name.value: _progress(counts) for name, counts in self.stages.items()},
             "late_ballots": [plain(ballot) for ballot in self.late_ballots],
             "skipped": {name.value: dict(reasons) for name, reasons in self.skipped.items()},
+            "patterns": [plain(pattern) for pattern in self.patterns],
             "scripts": [plain(script) for script in self.scripts],
             "library": plain(self.library) if self.library else None,
             "creator_profile": _profile(spec),
