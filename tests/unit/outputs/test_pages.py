@@ -241,7 +241,7 @@ def test_each_video_shows_its_evidence_and_a_long_list_is_cut_and_said(make_resu
         text = Page(html).text
         for shown in (
             "“Hi from video-0.”video-0",
-            "shock hook, steady, curiosity gap; utility2.6 words a second, 2 interrupts: claim → proof",
+            "shock hook, steady, curiosity gap; utility2.6 words a second, 2 pattern interrupts: claim → proof",
             "“Guess what was in the pot.” 10% → “It was salt.” 92%",
             "“More later.” 50% → stays open",
             "A number that nobody expects.“Eleven basils, all dead.” 31%",
