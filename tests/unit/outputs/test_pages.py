@@ -230,7 +230,7 @@ def test_each_script_is_set_against_each_other_one(result: RunResult, make_resul
         assert shown[at] == ["–" if at == other else f"{100 * p:.0f}" for other, p in enumerate(row)]
     many = make_result(scripts=25)
     assert {len(cells(many)), *map(len, cells(many))} == {MOST_PAIRED}
-    assert f"How often each of the best {MOST_PAIRED} is above each other" in Page(report_html(many)).text
+    assert f"How often each of the best {MOST_PAIRED} is above each other one" in Page(report_html(many)).text
     assert len(many.document()["ranking"]["evidence"]["above"]) == 25
 
 
