@@ -267,7 +267,6 @@ def test_patterns_show_their_evidence_or_that_there_is_none(result: RunResult) -
         "a loop opens at 5% and closes at 85% of what is said",
         "question hook with curiosity gap 31 videos, 1.8 × chance",
         "400 quotes checked, 12 never said and left out",
-        "claim → proof → turn → ask",
         "The typical video: 2.9 words a second, 0.071 interactions per view, 0.400 per follower.",
     ):
         assert shown in page

@@ -42,14 +42,13 @@ function inside(library, patterns) {
 }
 
 function entry(one) {
-  const { support, lift, rated, lift_per_follower: reach, weight, triggers, structures, exemplars, loop_opens, loop_closes } = one;
+  const { support, lift, rated, lift_per_follower: reach, weight, triggers, exemplars, loop_opens, loop_closes } = one;
   return h("li", {}, h("b", {}, sentence(label(one))),
     facts(count(support, "video"), known(lift) ? `engagement ${lift.toFixed(2)} × the median (${rated} with numbers)` : "no numbers",
       known(reach) && `per follower ${reach.toFixed(2)} ×`, `${percent(weight)} of the scripts`,
       known(loop_opens) && `loops open at ${percent(loop_opens)}`, known(loop_closes) && `close at ${percent(loop_closes)}`,
       spaced(triggers.join(", "))),
-    exemplars.map(({ hook, quote }) => h("p", { class: "spoken" }, quoted(hook), quote && quote !== hook && ` … ${quoted(quote)}`)),
-    structures.map((beats) => facts(beats.join(" → "))));
+    exemplars.map(({ hook, quote }) => h("p", { class: "spoken" }, quoted(hook), quote && quote !== hook && ` … ${quoted(quote)}`)));
 }
 
 function video(one) {
