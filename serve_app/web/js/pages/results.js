@@ -57,9 +57,8 @@ export async function mount(root, { params: { id }, signal }) {
     }
   }
 
-  clear(root, head(id, result, run.status),
-    h("div", { class: "columns" }, h("section", { class: "card", "aria-labelledby": "ranked" }, table.el), detail),
-    found(result));
+  clear(root, head(id, result, run.status), found(result),
+    h("div", { class: "columns" }, h("section", { class: "card", "aria-labelledby": "ranked" }, table.el), detail));
   show(rows[0].script_id, false);
 }
 
