@@ -23,7 +23,7 @@ from flair_ray.domain.codec import plain
 from flair_ray.domain.evidence import Certainty, Evidence
 from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import dollars
-from flair_ray.domain.patterns import Pattern, PatternLibrary
+from flair_ray.domain.patterns import Pattern, PatternEntry, PatternLibrary
 from flair_ray.domain.people import Persona
 from flair_ray.domain.ranking import RankedScript, Ranking, rank, weights_of
 from flair_ray.domain.refining import Refinement, Trial
@@ -249,6 +249,7 @@ class RunResult:
             "stages": {name.value: _progress(counts) for name, counts in self.stages.items()},
             "late_ballots": [plain(ballot) for ballot in self.late_ballots],
             "skipped": {name.value: dict(reasons) for name, reasons in self.skipped.items()},
+            "patterns": [plain(pattern) for pattern in self.patterns],
             "scripts": [plain(script) for script in self.scripts],
             "library": plain(self.library) if self.library else None,
             "creator_profile": _profile(spec),
@@ -301,15 +302,27 @@ class RunResult:
         left = [(ranks.get(script.script_id), script) for script in self.scripts if script.script_id not in filmed]
         return sorted(left, key=lambda draft: draft[0] or len(ranks) + 1)
 
-    def to_pandas(self) -> DataFrame:
-        """One row per ranked script, best first, columns as in TableRow. Raises InfrastructureError without pandas."""
+    def to_pandas(self, of: Literal["ranking", "patterns", "videos", "pairs"] = "ranking") -> DataFrame:
+        """One row per ranked script, best first, columns as in TableRow; or of the library's patterns, of the analyzed
+        videos with their quotes, or of pairs: how often the row's script is above the column's, 0 to 1.
+
+        Raises InfrastructureError without pandas.
+        """
         try:
             from pandas import DataFrame
         except ImportError:
             raise InfrastructureError(
                 "to_pandas() needs pandas, which is not installed here: pip install 'flair_ray[pandas]'."
             ) from None
-        return DataFrame([asdict(row) for row in self.table()], columns=[f.name for f in fields(TableRow)])
+        if of == "pairs":
+            ids = [row.script_id for row in self.table()]
+            return DataFrame(self.evidence.above if self.evidence else None, index=ids, columns=ids, dtype=float)
+        if of == "ranking":
+            return DataFrame([asdict(row) for row in self.table()], columns=[f.name for f in fields(TableRow)])
+        entries = self.library.entries if self.library else ()
+        rows, kind = (entries, PatternEntry) if of == "patterns" else (self.patterns, Pattern)
+        names = ["label", *(f.name for f in fields(kind))]
+        return DataFrame([{"label": row.label, **plain(row)} for row in rows], columns=names)
 
     def _repr_html_(self) -> str:
         """A small table for notebooks; every text in it is escaped."""
@@ -325,7 +338,24 @@ class RunResult:
         edits = "".join(f"<li>{escape(trial.script_id)}: {escape(trial.summary)}</li>" for trial in trials)
         notes += f"<p>What would have changed viewers’ minds:</p><ul>{edits}</ul>" if edits else ""
         caption = f"<p><b>Run {escape(self.run_id)}</b>: {self.status.value}, {len(self.results)} scripts ready</p>"
-        return f"<div>{caption}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}</div>"
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return f"<div>{caption}{table}{notes}{self._found_html()}</div>"
+
+    def _found_html(self) -> str:
+        """What the videos have in common and how far viewers agree, folded away; nothing where there is neither yet."""
+        found = ""
+        if library := self.library:
+            rows = "".join(map(_pattern_row, library.entries))
+            head = "".join(f"<th>{name}</th>" for name in ("Pattern", "Videos", "Engagement", "As in"))
+            found += f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            left_out = f"{library.quotes_dropped} of {library.quotes}"
+            found += "<p><small>What goes together is not thereby a cause. Quotes that no transcript has, left out: "
+            found += f"{left_out}. All of it: to_pandas('patterns') and to_pandas('videos').</small></p>"
+        if self.evidence:
+            agreed = self.evidence.agreement
+            found += f"<p><small>Agreement: W {agreed.kendalls_w:.2f}, where dice stay under {agreed.w_by_chance:.2f}. "
+            found += "Each script against each other one: to_pandas('pairs').</small></p>"
+        return found and f"<details><summary>What this rests on</summary>{found}</details>"
 
     def __repr__(self) -> str:
         spent = "unknown cost" if self.cost.usd is None else str(self.cost)
@@ -333,6 +363,14 @@ class RunResult:
             f"<RunResult {self.run_id} {self.status.value}: {len(self.results)} results, "
             f"{self.tally.calls} calls, {self.timing.pipeline_s:.1f} s, {spent}>"
         )
+
+
+def _pattern_row(entry: PatternEntry) -> str:
+    lift = "no numbers" if entry.lift is None else f"{entry.lift:.2f} × median"
+    said = escape("; ".join(f"“{exemplar.hook}”" for exemplar in entry.exemplars))
+    left = 'style="text-align:left"'
+    cells = f"<td {left}>{escape(entry.label)}</td><td>{entry.support}</td><td>{lift}</td>"
+    return f'<tr>{cells}<td dir="auto" {left}>{said}</td></tr>'
 
 
 _CERTAINTY = tuple(field.name for field in fields(Certainty))

@@ -142,6 +142,11 @@ class Pattern:
     quotes_dropped: int = 0
     """Those of them that are not in the transcript: left out."""
 
+    @property
+    def label(self) -> str:
+        """The mechanics in words, as in PatternEntry."""
+        return _label(self.hook_type, self.pacing, self.emotional_arc)
+
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
@@ -186,8 +191,11 @@ class PatternEntry:
     @property
     def label(self) -> str:
         """A readable name: "question hook, escalating, curiosity gap"."""
-        words = f"{self.hook_type.value} hook, {self.pacing.value}, {self.emotional_arc.value}"
-        return words.replace("_", " ")
+        return _label(self.hook_type, self.pacing, self.emotional_arc)
+
+
+def _label(hook_type: HookType, pacing: Pacing, emotional_arc: EmotionalArc) -> str:
+    return f"{hook_type.value} hook, {pacing.value}, {emotional_arc.value}".replace("_", " ")
 
 
 def hook_of(label: str) -> str:

@@ -37,6 +37,10 @@ from flair_ray.result import RunResult, TableRow
 
 MATRIX_VOTERS = 300
 """Rows that a person can still scroll through; the rest is in ballots.jsonl, and the report says so."""
+MOST_VIDEOS, MOST_PAIRED = 100, 20
+"""Videos whose evidence is drawn, about 1 kB each, and scripts that are set against one another; all in result.json."""
+SHADES = (0.95, 0.8, 0.65, 0.5)
+"""From which chance on a cell of that comparison is drawn darker; each has its number, too."""
 PLACES = ("1st choice", "2nd choice", "3rd choice", "4th choice", "5th choice")
 STAGES = {
     StageName.S1: ("Analyze", "each video for its mechanics"),
@@ -65,6 +69,9 @@ def report_html(result: RunResult) -> str:
             stages=stage_lines(result),
             places=PLACES,
             most_voters=MATRIX_VOTERS,
+            most_videos=MOST_VIDEOS,
+            most_paired=MOST_PAIRED,
+            shade=lambda chance: next((f"h{n}" for n, least in enumerate(SHADES) if chance >= least), ""),
             stem=stem,
             css=Markup(css),  # noqa: S704  # our own file
             policy=_policy(css),

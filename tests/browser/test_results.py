@@ -17,6 +17,7 @@ from tests.browser.conftest import PHONE, Open, come_to_rest, faults
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 Started = Callable[..., Awaitable[str]]
 HOSTILE = '<img src=x onerror="window.hit = 1"><svg onload="window.hit = 1">'
+UNFOLD = "for (const fold of document.querySelectorAll('details')) fold.open = true"
 SIZES = {"num_scripts": 8, "num_personas": 12, "top_n": 4}
 
 
@@ -41,7 +42,7 @@ async def change_result(page: Page, change: Callable[[Any], None]) -> None:
 
 
 def with_evidence(document: Any) -> None:
-    """Ranks 4 and 5 may change places across the cut; all others are sure."""
+    """Ranks 4 and 5 may change places across the cut; all others are sure. The first pattern has no numbers."""
     rows = document["ranking"]["rows"]
     for row in rows:
         low, high = (4, 5) if row["rank"] in (4, 5) else (row["rank"], row["rank"])
@@ -51,6 +52,7 @@ def with_evidence(document: Any) -> None:
             "p_top": 0.55 if high > low else float(high <= 4),
             "polarisation": 0.7,
         }
+    document["library"]["entries"][0]["lift"] = None
     each = len(rows)
     segments = [("under 25", 1.0), ("25 to 39", 4.0), ("40 and over", 2.0)]
     document["ranking"]["evidence"] = {
@@ -101,7 +103,32 @@ async def test_the_ranking_says_how_sure_it_is(api: httpx2.AsyncClient, opened: 
         ]
     )
     await expect(page.locator(".detail")).to_contain_text("It divides the panel.")
+    await page.get_by_text("Against each other script").click()
+    await expect(page.locator(".detail .pairs dd")).to_have_text(["64 %"] * 7)
+    await what_was_found_is_shown(page, (await api.get(f"/api/runs/{run_id}/files/result.json")).json())
     assert not await faults(page)
+
+
+async def what_was_found_is_shown(page: Page, document: Any) -> None:
+    first, second, *_ = document["library"]["entries"]
+    await expect(page.locator(".found")).to_have_count(0)  # nothing is made before it is asked for
+    await page.get_by_text("What the videos have in common").click()
+    await expect(page.get_by_text("Association, never cause")).to_be_visible()
+    patterns = page.locator(".found").first.locator("li")
+    await expect(patterns).to_have_count(len(document["library"]["entries"]))
+    await expect(patterns.first).to_contain_text(f"{first['support']} videos · no numbers · ")
+    await expect(patterns.nth(1)).to_contain_text(f"engagement {second['lift']:.2f} × the median")
+    await expect(patterns.first.locator(".spoken")).to_have_count(len(first["exemplars"]))
+    await expect(patterns.first).to_contain_text(f"“{first['exemplars'][0]['hook']}”")
+    await page.get_by_text("Each video, and the words that show it").click()
+    videos = page.locator(".found").last.locator("li")
+    await expect(videos).to_have_count(len(document["patterns"]))
+    shown = next(n for n, video in enumerate(document["patterns"]) if video["loops"] and video["engagement_quote"])
+    video = document["patterns"][shown]
+    await expect(videos.nth(shown)).to_contain_text(f"A loop opens: “{video['loops'][0]['opens']['text']}” (")
+    await expect(videos.nth(shown)).to_contain_text(
+        f"{video['engagement_driver']} “{video['engagement_quote']['text']}” ("
+    )
 
 
 async def test_a_script_is_read_by_keyboard(api: httpx2.AsyncClient, opened: Open, run_id: str) -> None:
@@ -197,6 +224,9 @@ async def test_hostile_answers_are_shown_as_they_are(api: httpx2.AsyncClient, op
     await change_result(page, lambda document: document.update(poison(document)))
     await expect(page.get_by_role("heading", level=2).last).to_contain_text(HOSTILE)
     await expect(page.locator(".mine .spoken")).to_contain_text(HOSTILE)
+    for title in ("What the videos have in common", "Each video, and the words that show it"):
+        await page.get_by_text(title).click()
+        await expect(page.locator(".found").last.locator("li").first).to_contain_text(HOSTILE)
 
     async def poisoned(route: Route) -> None:
         await route.fulfill(json=poison(await (await route.fetch()).json()))
@@ -225,7 +255,10 @@ async def test_axe_finds_nothing_serious_and_a_phone_need_not_scroll_sideways(
         if "results" in path:
             await change_result(page, with_evidence)
             await expect(page.locator(".segments")).to_be_visible()
-        await page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        await page.evaluate(UNFOLD)
+        if "results" in path:
+            await expect(page.locator(".found").first).to_be_visible()
+            await page.evaluate(UNFOLD)  # what that fold has in it
         assert not await faults(page), path
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 

@@ -95,3 +95,24 @@ def test_a_vote_more_never_hurts_its_favourite(
     before = next(r.rank for r in rank(ballots, scripts).rows if r.script_id == favourite)
     voted = [*ballots, Ballot(PersonaId("new"), (favourite,), tuple(ids), 0)]
     assert next(r.rank for r in rank(voted, scripts).rows if r.script_id == favourite) <= before
+
+
+@given(elections().filter(lambda e: len(e[1]) > 1), st.data())
+def test_moving_a_script_up_on_ballots_never_takes_it_down(
+    election: tuple[list[Ballot], list[CandidateScript]], data: st.DataObject
+) -> None:
+    """Also onto ballots that left it out, whose last one then goes, and whatever their voters weigh."""
+    ballots, scripts = election
+    moved = data.draw(st.sampled_from([s.script_id for s in scripts]))
+    weights = {b.persona_id: data.draw(st.sampled_from([0.5, 1.0, 3.0])) for b in ballots}
+
+    def lifted(ballot: Ballot) -> Ballot:
+        others = [i for i in ballot.top if i != moved]
+        stands = ballot.top.index(moved) if moved in ballot.top else len(others)
+        to = data.draw(st.integers(0, stands))
+        return replace(ballot, top=(*others[:to], moved, *others[to:])[: len(ballot.top)])
+
+    def place(voted: list[Ballot]) -> int:
+        return next(r.rank for r in rank(voted, scripts, weights=weights).rows if r.script_id == moved)
+
+    assert place([lifted(ballot) for ballot in ballots]) <= place(ballots)

@@ -12,13 +12,17 @@ import pytest
 
 from flair_ray.domain.ballots import Ballot
 from flair_ray.domain.calls import CallTally, Usage
-from flair_ray.domain.ids import PersonaId, RunId, ScriptId, StageName
+from flair_ray.domain.ids import PersonaId, RunId, ScriptId, StageName, VideoId
+from flair_ray.domain.patterns import EmotionalArc, HookType, Loop, Pacing, Pattern, Quote
 from flair_ray.domain.people import CreatorProfile
 from flair_ray.domain.ranking import rank
 from flair_ray.domain.runs import ModelChoice, RunSpec, RunStatus, StageCounts
 from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
+from flair_ray.domain.videos import Video
 from flair_ray.errors import InfrastructureError
 from flair_ray.result import OFFLINE_NOTICE, PRESCREEN_NOTICE, SAME_MODEL_NOTICE, Cost, RunResult, Timing
+from flair_ray.stages import s5_rank
+from flair_ray.stages.s2_aggregate import aggregate
 
 
 @pytest.fixture
@@ -130,6 +134,30 @@ def test_to_pandas_has_a_row_per_ranked_script(result: RunResult) -> None:
     assert len(empty) == 0
 
 
+def test_to_pandas_has_what_was_found_in_the_videos_and_each_pair(result: RunResult) -> None:
+    pytest.importorskip("pandas")
+    assert [len(result.to_pandas(of)) for of in ("patterns", "videos", "pairs")] == [0, 0, 3]  # type: ignore[arg-type]
+    assert result.to_pandas("pairs").isna().all(axis=None)
+    whole = with_library(result)
+    ranking = s5_rank.rank(result.ballots, result.scripts, top_n=2)
+    videos, patterns = whole.to_pandas("videos"), whole.to_pandas("patterns")
+    assert list(videos["label"]) == list(patterns["label"]) == ["question hook, steady, curiosity gap"]
+    assert videos["engagement_quote"][0] == {"text": "A pot.", "at": 0.2}
+    assert (videos["quotes"][0], videos["quotes_dropped"][0]) == (3, 1)
+    assert patterns["exemplars"][0] == [{"video_id": "v1", "hook": "<i>Why?</i>", "quote": "A pot."}]
+    pairs = replace(result, ranking=ranking).to_pandas("pairs")
+    assert ranking.evidence is not None
+    assert pairs.loc["two", "one"] == ranking.evidence.above[0][1]
+    assert (pairs.index == pairs.columns).all()
+
+
+def with_library(result: RunResult) -> RunResult:
+    kind = (HookType.QUESTION, Pacing.STEADY, EmotionalArc.CURIOSITY_GAP)
+    said = Quote("A pot.", 0.2)
+    found = Pattern(VideoId("v1"), *kind, (), "<i>Why?</i>", ("ask",), 1, "x", None, said, (Loop(said, None),), 3, 1)
+    return replace(result, patterns=(found,), library=aggregate([found], [Video(VideoId("v1"), "Why? A pot.")]))
+
+
 def test_without_pandas_the_error_says_what_to_install(result: RunResult, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InfrastructureError, match=r"pip install 'flair_ray\[pandas\]'"):
@@ -149,6 +177,15 @@ def test_the_notebook_cell_escapes_what_it_shows(result: RunResult) -> None:
     assert "&lt;b&gt;two&lt;/b&gt;" in html
     assert PRESCREEN_NOTICE in html
     assert len([tag for tag in tags if tag == "tr"]) == 4
+    html = with_library(result)._repr_html_()
+    for shown in (
+        "question hook, steady, curiosity gap</td><td>1</td><td>no numbers</td>",
+        "“&lt;i&gt;Why?&lt;/i&gt;”",
+        "Quotes that no transcript has, left out: 1 of 3.",
+    ):
+        assert shown in html
+    ranked = replace(result, ranking=s5_rank.rank(result.ballots, result.scripts, top_n=2))
+    assert "Agreement: W 1.00, where dice stay under" in ranked._repr_html_()
 
 
 def test_repr_is_short(result: RunResult) -> None:

@@ -3,6 +3,9 @@
 All read a ballot alike: listed scripts in their order, then all others, tied. Scripts come in the declared rule's
 order, and every tie of another rule is left in it.
 
+A script that moves up on ballots never falls by the declared rule or averaged Borda. By Copeland it may where it takes
+another one's place on a ballot, and by Kemeny even a swap of two may lower it, unless it is first.
+
 Sources: H. P. Young, "Condorcet's theory of voting", APSR 82 (1988), for Kemeny, and for parting it at the strong
 components of the majority graph, J. C. Truchon, "An extension of the Condorcet criterion" (1998); D. R. Hunter, "MM
 algorithms for generalized Bradley-Terry models", Ann. Statist. 32 (2004), for Plackett-Luce.

@@ -18,10 +18,12 @@ from flair_ray.domain.patterns import (
     EmotionalArc,
     Exemplar,
     HookType,
+    Loop,
     Pacing,
     Pattern,
     PatternEntry,
     PatternLibrary,
+    Quote,
     Together,
     Trigger,
 )
@@ -123,6 +125,28 @@ def _entry(n: int) -> PatternEntry:
     )
 
 
+def _pattern(video_id: VideoId) -> Pattern:
+    return Pattern(
+        video_id,
+        HookType.SHOCK,
+        Pacing.STEADY,
+        EmotionalArc.CURIOSITY_GAP,
+        (Trigger.UTILITY,),
+        f"Hi from {video_id}.",
+        ("claim", "proof"),
+        2,
+        "A number that nobody expects.",
+        2.6,
+        Quote("Eleven basils, all dead.", 0.31),
+        (
+            Loop(Quote("Guess what was in the pot.", 0.1), Quote("It was salt.", 0.92)),
+            Loop(Quote("More later.", 0.5), None),
+        ),
+        quotes=6,
+        quotes_dropped=2,
+    )
+
+
 def _final(script: CandidateScript, place: int, score: float) -> FinalScript:
     shots = (
         Shot(
@@ -193,10 +217,7 @@ def build(
     material = tuple(
         Video(VideoId(f"video-{n}"), "Words said.", "A video", 21.0, Engagement(views=1000)) for n in range(videos)
     )
-    patterns = tuple(
-        Pattern(v.video_id, HookType.SHOCK, Pacing.STEADY, EmotionalArc.CURIOSITY_GAP, (), "Hi", (), 1, "x")
-        for v in material
-    )
+    patterns = tuple(_pattern(v.video_id) for v in material)
     fields: dict[str, Any] = {
         "run_id": RunId("3f0c1a52-9d5e-4c7b-8a11-0a4f2f6f9b10"),
         "status": RunStatus.COMPLETED,
@@ -296,6 +317,8 @@ def build_hostile() -> RunResult:
     )
     assert result.library is not None
     exemplar = Exemplar(VideoId("video-1"), HOSTILE, f"{HOSTILE} more")
+    said = Quote(HOSTILE, 0.5)
+    found = {"hook": HOSTILE, "engagement_driver": HOSTILE, "structure": (HOSTILE,), "loops": (Loop(said, said),)}
     profile = replace(result.spec.profile, niche=HOSTILE, tone=HOSTILE)
     return replace(
         with_edits(result, HOSTILE),
@@ -303,7 +326,12 @@ def build_hostile() -> RunResult:
         results=finals,
         spec=replace(result.spec, profile=profile, warnings=(HOSTILE,), model=ModelChoice("openai", HOSTILE)),
         library=replace(
-            result.library, entries=tuple(replace(e, exemplars=(exemplar,)) for e in result.library.entries)
+            result.library,
+            entries=tuple(replace(e, exemplars=(exemplar,), structures=((HOSTILE,),)) for e in result.library.entries),
+        ),
+        patterns=tuple(
+            replace(p, video_id=VideoId(HOSTILE), engagement_quote=said, **found)
+            for p in result.patterns  # type: ignore[arg-type]
         ),
         personas=tuple(replace(p, name=HOSTILE, location=HOSTILE, occupation=HOSTILE) for p in result.personas),
         ballots=tuple(replace(ballot, reaction=HOSTILE) for ballot in result.ballots),

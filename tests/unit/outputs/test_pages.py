@@ -16,6 +16,8 @@ from flair_ray.domain.evidence import Effect, Reliability
 from flair_ray.domain.ranking import rank, weights_of
 from flair_ray.outputs.pages import (
     MATRIX_VOTERS,
+    MOST_PAIRED,
+    MOST_VIDEOS,
     ranking_bars,
     report_html,
     stage_lines,
@@ -29,7 +31,7 @@ OWN_TAGS = frozenset(
     """
     html head meta title link style script body a header footer nav aside main section article div p span b br bdi
     h1 h2 h3 h4 ul ol li dl dt dd figure figcaption blockquote time details summary table thead tbody tr th td small
-    svg rect text defs pattern g button output del ins
+    svg rect text defs pattern g button output del ins caption
     """.split()  # noqa: SIM905  # shorter to read
 )
 VOID = frozenset({"meta", "link", "br"})
@@ -216,6 +218,47 @@ def test_how_sure_an_order_is_is_told(result: RunResult) -> None:
         assert shown in text
 
 
+def test_each_script_is_set_against_each_other_one(result: RunResult, make_result: Callable[..., RunResult]) -> None:
+    def cells(of: RunResult) -> list[list[str]]:
+        table = report_html(of).split('<table class="heat">')[1].split("</table>")[0]
+        return [re.findall(r"<td[^>]*>([^<]*)", row) for row in table.split("<tbody>")[1].split("</tr>")[:-1]]
+
+    assert result.evidence is not None
+    shown = cells(result)
+    assert len(shown) == 20
+    for at, row in enumerate(result.evidence.above):
+        assert shown[at] == ["–" if at == other else f"{100 * p:.0f}" for other, p in enumerate(row)]
+    many = make_result(scripts=25)
+    assert {len(cells(many)), *map(len, cells(many))} == {MOST_PAIRED}
+    assert f"How often each of the best {MOST_PAIRED} is above each other one" in Page(report_html(many)).text
+    assert len(many.document()["ranking"]["evidence"]["above"]) == 25
+
+
+def test_each_video_shows_its_evidence_and_a_long_list_is_cut_and_said(make_result: Callable[..., RunResult]) -> None:
+    for number in (MOST_VIDEOS + 3, MOST_VIDEOS + 30):  # three are skipped
+        result = make_result(scripts=2, personas=3, videos=number)
+        html = report_html(result)
+        text = Page(html).text
+        for shown in (
+            "“Hi from video-0.”video-0",
+            "shock hook, steady, curiosity gap; utility2.6 words a second, 2 pattern interrupts: claim → proof",
+            "“Guess what was in the pot.” 10% → “It was salt.” 92%",
+            "“More later.” 50% → stays open",
+            "A number that nobody expects.“Eleven basils, all dead.” 31%",
+            "2 of 6",
+        ):
+            assert shown in text
+        assert html.count("Hi from ") == MOST_VIDEOS
+        cut = f"The first {MOST_VIDEOS} of {number - 3} are here; result.json has all."
+        assert (cut in text) == (number > MOST_VIDEOS + 3)
+        assert [p["hook"] for p in result.document()["patterns"]] == [p.hook for p in result.patterns]
+
+
+def test_a_hundred_videos_are_no_burden(result: RunResult) -> None:
+    bare = report_html(replace(result, patterns=()))
+    assert len(report_html(result)) - len(bare) < 150_000
+
+
 def test_patterns_show_their_evidence_or_that_there_is_none(result: RunResult) -> None:
     page = " ".join("".join(Page(report_html(result)).words).split())
     for shown in (
@@ -224,6 +267,7 @@ def test_patterns_show_their_evidence_or_that_there_is_none(result: RunResult) -
         "a loop opens at 5% and closes at 85% of what is said",
         "question hook with curiosity gap 31 videos, 1.8 × chance",
         "400 quotes checked, 12 never said and left out",
+        "The typical video: 2.9 words a second, 0.071 interactions per view, 0.400 per follower.",
     ):
         assert shown in page
     assert result.library is not None

@@ -1,10 +1,12 @@
-// Results: the ranking and how sure it is; for each script its text, what filming needs, who liked it, how it did.
+// Results: the ranking and how sure it is; for each script its text, what filming needs, who liked it, how it did; and
+// what was found in the videos.
 
 import { announce, clear, h } from "../dom.js";
 import { get, Problem } from "../api.js";
 import { rankingTable } from "../parts/ranking.js";
 import { scriptText } from "../parts/script.js";
 import { edits } from "../parts/edits.js";
+import { found } from "../parts/found.js";
 import { filming } from "../parts/filming.js";
 import { audience, readVoters } from "../parts/audience.js";
 import { postForm } from "../parts/posts.js";
@@ -55,7 +57,7 @@ export async function mount(root, { params: { id }, signal }) {
     }
   }
 
-  clear(root, head(id, result, run.status),
+  clear(root, head(id, result, run.status), found(result),
     h("div", { class: "columns" }, h("section", { class: "card", "aria-labelledby": "ranked" }, table.el), detail));
   show(rows[0].script_id, false);
 }

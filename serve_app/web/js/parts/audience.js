@@ -1,7 +1,7 @@
 // Who liked a script and who passed: the segments of the panel, and the voters with what they said.
 
 import { clear, h, svg } from "../dom.js";
-import { fold, hint, plot } from "./fields.js";
+import { fold, hint, pairs, plot } from "./fields.js";
 import { count, percent, sentence, spaced } from "./words.js";
 
 const SPLIT = 0.6; // polarisation; 1 is all or nothing from each viewer
@@ -35,7 +35,7 @@ export function audience(row, ranking, voters, signal) {
   return h("section", { class: "card stack" }, h("h3", {}, "The panel"),
     h("p", {}, `${row.first_choices} of ${count(ranking.ballots, "viewer")} put it first; `,
       `it is on ${count(row.mentions, "ballot")}.`, split),
-    ranking.evidence && beside(row, ranking.evidence), ranking.evidence && segments(row, ranking), shown);
+    ranking.evidence && [beside(row, ranking.evidence), against(row, ranking), segments(row, ranking)], shown);
 }
 
 // How the next one stands to it, and where it would be by another rule.
@@ -44,6 +44,12 @@ function beside({ rank }, { above, rules, draws }) {
   return hint(
     next !== undefined && `Above rank ${rank + 1} on ${percent(next)} of ${draws.toLocaleString("en")} panels drawn again. `,
     rules.length > 0 && `By other rules: ${rules.map(({ name, ranks }) => `${name} ${ranks[rank - 1]}`).join(", ")}.`);
+}
+
+function against({ rank }, { rows, evidence: { above, draws } }) {
+  return fold("Against each other script", hint(`On which share of ${draws.toLocaleString("en")} panels drawn again it is above that one.`),
+    pairs(rows.filter((other) => other.rank !== rank).map((other) =>
+      [`${other.rank}. ${other.hook}`, percent(above[rank - 1][other.rank - 1])])));
 }
 
 // Mean points from each part of the panel, the fondest first; the line is the mean of all. Weights, which are for the
