@@ -218,9 +218,33 @@ def test_workers_follow_what_the_app_tells(stacks: Stacks) -> None:
     target = stacks.one("ApplicationAutoScaling::ScalableTarget")
     assert 1 <= target["MinCapacity"] < target["MaxCapacity"]
     assert "DesiredCount" not in stacks.service("worker"), "a deployment would undo the scaling"
-    watched = {(a.get("Namespace"), a.get("MetricName")) for a in stacks.of("CloudWatch::Alarm")}
-    assert (stacks.name, WORKERS.cloudwatch) in watched
-    assert all(alarm["AlarmActions"] for alarm in stacks.of("CloudWatch::Alarm"))
+
+
+def test_alarms_tell_somebody_and_ask_for_what_is_published(stacks: Stacks) -> None:
+    alarms = stacks.of("CloudWatch::Alarm")
+    assert all(alarm["AlarmActions"] for alarm in alarms)
+    assert (stacks.name, WORKERS.cloudwatch) in {(a.get("Namespace"), a.get("MetricName")) for a in alarms}
+    memory = [a["Dimensions"] for a in alarms if a.get("MetricName") == "MemoryUtilization"]
+    assert len(memory) == len(NODES)
+    metrics = [m["MetricStat"]["Metric"] for a in alarms for m in a.get("Metrics", []) if "MetricStat" in m]
+    of_valkey = [m for m in metrics if m["Namespace"] == "AWS/ElastiCache"]
+    nodes = [json.dumps(m["Dimensions"]) for m in of_valkey]
+    assert len(of_valkey) == 2 * sum(g["NumCacheClusters"] for g in stacks.of("ElastiCache::ReplicationGroup"))
+    assert all(re.search(r'"CacheClusterId", .*"-00[12]"', node) for node in nodes), "a group has no metrics"
+
+
+def test_a_service_of_aws_acts_for_this_account_alone(stacks: Stacks) -> None:
+    [topic] = [p["PolicyDocument"]["Statement"] for p in stacks.of("SNS::TopicPolicy")]
+    [publish] = [s for s in topic if s["Effect"] == "Allow"]
+    assert publish["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    statements = stacks.one("KMS::Key")["KeyPolicy"]["Statement"]
+    logs = [s for s in statements if "logs." in str(s["Principal"].get("Service", ""))]
+    assert [list(s["Condition"]["ArnLike"]) for s in logs] == [["kms:EncryptionContext:aws:logs:arn"]]
+
+
+def test_whatever_costs_is_tagged(stacks: Stacks) -> None:
+    for kind in ("ECS::Service", "ElastiCache::ReplicationGroup", "ElasticLoadBalancingV2::LoadBalancer"):
+        assert all({"Key": "flair", "Value": stacks.environment} in found["Tags"] for found in stacks.of(kind))
 
 
 def test_images_are_scanned_and_never_replaced_and_logs_end(stacks: Stacks) -> None:
