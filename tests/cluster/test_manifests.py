@@ -192,6 +192,13 @@ def test_memory_is_what_the_processes_need(overlay: str, rendered: Rendered) -> 
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_scratch_is_asked_for(overlay: str, ray_pods: Rendered) -> None:
+    for pod in ray_pods[overlay]:
+        [scratch] = [volume["emptyDir"] for volume in pod["spec"]["volumes"]]
+        assert pod["spec"]["containers"][0]["resources"]["requests"]["ephemeral-storage"] == scratch["sizeLimit"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_draining_ends_before_the_pod_does(overlay: str, rendered: Rendered) -> None:
     drain_s = float(settings_of(rendered[overlay])["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"])
     for one in ray_resources(rendered[overlay]):

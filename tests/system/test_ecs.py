@@ -255,6 +255,19 @@ def test_images_are_scanned_and_never_replaced_and_logs_end(stacks: Stacks) -> N
     assert all('{"Ref": "ImageTag"}' in json.dumps(stacks.container(name)["Image"]) for name in NODES)
 
 
+def test_the_workflow_deploys_what_there_is(templates: Path) -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))
+    environ, prod = workflow["env"], Stacks(templates, "prod")
+    path = prod.paths[1]
+    service = json.loads(path.read_text(encoding="utf-8"))
+    assert (f"{environ['STACK']}.template.json", Path(environ["TEMPLATE"]).name) == (path.name, path.name)
+    assert re.fullmatch(service["Parameters"]["ImageTag"]["AllowedPattern"], "0" * 64), "a digest is the tag"
+    assert environ["REGISTRY"] == prod.one("ECR::Repository")["RepositoryName"]
+    said = json.dumps(workflow["jobs"]["ecs"])
+    assert f"--cluster {prod.one('ECS::Cluster')['ClusterName']} --services {' '.join(NODES)}" in said
+    assert not [r for r in service["Resources"].values() if "IAM" in r["Type"]], "it asks for no capability"
+
+
 def test_cfn_lint_finds_nothing(templates: Path) -> None:
     found = sorted(path.name for path in templates.glob("*.template.json"))
     assert len(found) == 4
