@@ -148,6 +148,13 @@ def test_changed_settings_are_a_changed_cluster(overlay: str, rendered: Rendered
             assert [s["configMapRef"]["name"] for s in sources if "configMapRef" in s] == [name]
 
 
+@pytest.mark.parametrize("overlay", ["prod", "prod-batch"])
+def test_logs_outlive_their_pod(overlay: str, rendered: Rendered) -> None:
+    """As files they would go with its scratch."""
+    settings = settings_of(rendered[overlay])
+    assert (settings["RAY_LOG_TO_STDERR"], settings["FLAIR_LOG_FORMAT"]) == ("1", "json")
+
+
 def test_no_secret_is_rendered_and_the_runbook_makes_each_that_is_named(rendered: Rendered) -> None:
     objects = [one for overlay in OVERLAYS for one in rendered[overlay]]
     assert of_kind(objects, "Secret") == []
