@@ -22,8 +22,8 @@ from flair_ray.engine.ray_executor import SHARD_CPUS
 from tests.cluster.conftest import OVERLAYS, ROOT, Rendered, cluster_spec, of_kind, ray_groups
 
 MIB = 1024**2
-SHARD_MIB, AT_REST_MIB = 80, {"head": 1500, "worker": 1100}
-"""Measured as proportional set size on one machine, `flair serve` with six default runs."""
+SHARD_MIB, AT_REST_MIB = 110, {"head": 1500, "worker": 1100}
+"""Measured as proportional set size on one machine: by experiments.weights, and `flair serve` with six default runs."""
 WHERE_RAY_READS = ("_private/ray_constants.py", "serve/_private/constants.py", "core/src/ray/gcs/gcs_server")
 STUDIO, BATCH = ("kind", "prod"), ("kind-batch", "prod-batch")
 
