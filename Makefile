@@ -62,7 +62,7 @@ experiments: $(STAMP) ## Measure every claim anew and write experiments/README.m
 	$(BIN)/python -m experiments $(if $(QUICK),--quick)
 
 bench: $(STAMP) ## Speed, as ratios to a floor measured beside it (three quarters of an hour)
-	@failed=0; for part in bench calls load api_load voting; do $(BIN)/python -m experiments.$$part || failed=1; done; exit $$failed
+	@failed=0; for part in bench calls load weights api_load voting; do $(BIN)/python -m experiments.$$part || failed=1; done; exit $$failed
 
 constraints: $(MODEL) ## Pin what is installed now: names and versions, nothing else
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9_.-]+==' | sort -f > constraints.txt

@@ -205,14 +205,14 @@ def alerts() -> str:
 
 def scale() -> str:
     """Needs by runs a day."""
-    head = ("runs a day", "an hour, at the busiest", "requests a minute", "tokens a minute", "calls in flight")
-    more = ("worker cores", "Redis' CPU", "Redis' memory", "archive, a day", "past one `prod`, the worst first")
-    return table((*head, *more), SCALE["rows"]())
+    head = ("runs a day", "an hour, at the busiest", "requests a minute", "tokens a minute", "connections to models")
+    workers = ("workers", "their memory", "connections to Redis", "Redis' CPU", "Redis' memory", "archive, a day")
+    return table((*head, *workers, "past one `prod`, what breaks first"), SCALE["rows"]())
 
 
 def scale_constants() -> str:
     """What they are made of."""
-    return table(("constant", "value"), SCALE["constants"]())
+    return table(("constant", "value", "measured by"), SCALE["constants"]())
 
 
 def http_api() -> str:

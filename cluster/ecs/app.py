@@ -37,8 +37,8 @@ def main(folder: str) -> None:
             "termination_protection": size.protected,
         }
         base = Foundation(app, name, size, **common)
-        Service(app, name, base, **common)
-        Tags.of(base).add("flair", environment)
+        for stack in (base, Service(app, name, base, **common)):
+            Tags.of(stack).add("flair", environment)
     app.synth()
 
 

@@ -57,7 +57,9 @@ class Foundation(Stack):
         )
         self.secret = self._secret(name)
         self.alarms = aws_sns.Topic(self, "alarms", master_key=self.key, enforce_ssl=True)
-        self.alarms.grant_publish(iam.ServicePrincipal("cloudwatch.amazonaws.com"))
+        # The service is the same for all accounts: its alarms of others are not ours.
+        ours = {"StringEquals": {"aws:SourceAccount": self.account}}
+        self.alarms.grant_publish(iam.ServicePrincipal("cloudwatch.amazonaws.com", conditions=ours))
 
     def _key(self, name: str) -> kms.Key:
         key = kms.Key(
@@ -68,9 +70,14 @@ class Foundation(Stack):
             removal_policy=self.policy,
         )
         key.add_alias(f"alias/{name}")
-        for service in (f"logs.{self.region}.amazonaws.com", "cloudwatch.amazonaws.com"):
-            key.grant(iam.ServicePrincipal(service), "kms:DescribeKey")
-            key.grant_encrypt_decrypt(iam.ServicePrincipal(service))
+        ours = f"arn:{self.partition}:logs:{self.region}:{self.account}:log-group:*"
+        groups = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": ours}}
+        for principal in (
+            iam.ServicePrincipal(f"logs.{self.region}.amazonaws.com", conditions=groups),
+            iam.ServicePrincipal("cloudwatch.amazonaws.com"),
+        ):
+            key.grant(principal, "kms:DescribeKey")
+            key.grant_encrypt_decrypt(principal)
         return key
 
     def _asked(self) -> s3.Bucket:

@@ -87,7 +87,6 @@ class Service(Stack):
             cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
         )
-        nodes, groups = self._nodes, (self._base.studio, self._base.ray)
         watched = {
             "Nobody publishes the backlog: no run host works": (self._metric(WORKERS), under, 1, breach),
             "No front node is healthy": (self._targets.metrics.healthy_host_count(period=MINUTE), under, 1, breach),
@@ -97,8 +96,6 @@ class Service(Stack):
                 20,
                 quiet,
             ),
-            "The head is short of memory": (nodes.head.metric_memory_utilization(period=MINUTE), over, 85, breach),
-            "Workers are short of memory": (nodes.worker.metric_memory_utilization(period=MINUTE), over, 85, breach),
             "DynamoDB throttles": (
                 self._base.table.metric_throttled_requests_for_operations(
                     period=MINUTE,
@@ -114,18 +111,13 @@ class Service(Stack):
                 quiet,
             ),
         }
-        for group, who in zip(groups, ("studio", "Ray"), strict=True):
-            watched[f"The Valkey of the {who} fills up: it evicts nothing"] = (
-                cloudwatch.Metric(
-                    namespace="AWS/ElastiCache",
-                    metric_name="DatabaseMemoryUsagePercentage",
-                    dimensions_map={"ReplicationGroupId": group.group_id},
-                    period=MINUTE,
-                ),
-                over,
-                75,
-                breach,
-            )
+        for service in (self._nodes.head, self._nodes.front, self._nodes.worker):
+            memory = service.metric_memory_utilization(period=MINUTE)
+            watched[f"Nodes of the service {service.node.id} are short of memory"] = (memory, over, 85, breach)
+        for whose, store in (("studio's", self._base.studio), ("Ray's", self._base.ray)):
+            full, busy = store.worst("DatabaseMemoryUsagePercentage"), store.worst("EngineCPUUtilization")
+            watched[f"The {whose} Valkey fills up: it evicts nothing"] = (full, over, 75, breach)
+            watched[f"The {whose} Valkey has one thread, and it is busy"] = (busy, over, 80, breach)
         for number, (text, (metric, operator, threshold, missing)) in enumerate(watched.items()):
             alarm = cloudwatch.Alarm(
                 self,

@@ -29,7 +29,7 @@ class Size:
     least_workers: int
     most_workers: int
     keep_days: int
-    """How long runs, their files and all logs are kept."""
+    """How long runs and their files are kept. In both, logs stay for a year, and who asked for what for 90 days."""
     protected: bool
     """Whether data outlives the stack, and the load balancer and the table cannot be deleted by mistake."""
 

@@ -6,7 +6,8 @@ changed without a pause, and reaches no keys but its own.
 
 from __future__ import annotations
 
-from aws_cdk import CfnTag, RemovalPolicy
+from aws_cdk import CfnTag, Duration, RemovalPolicy
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_elasticache as elasticache
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secrets
@@ -16,6 +17,7 @@ from sizes import Size
 
 ENGINE, VERSION, FAMILY = "valkey", "8.1", "valkey8"
 RIGHTS = "+@all -@admin -@dangerous +info"
+NODES = 2
 KEYS = {"flair": "~flair:* &flair:*", "ray": "~RAY* ~DUMMY"}
 """Whose keys begin with what. Ray deletes a key DUMMY to see whether this is the primary."""
 
@@ -67,7 +69,7 @@ class Valkey(Construct):
             engine=ENGINE,
             engine_version=VERSION,
             cache_node_type=size.redis_node,
-            num_cache_clusters=2,
+            num_cache_clusters=NODES,
             automatic_failover_enabled=True,
             multi_az_enabled=True,
             transit_encryption_enabled=True,
@@ -84,4 +86,21 @@ class Valkey(Construct):
         )
         group.apply_removal_policy(RemovalPolicy.SNAPSHOT if size.protected else RemovalPolicy.DESTROY)
         self.host = group.attr_primary_end_point_address
-        self.group_id = group.ref
+        self._group_id = group.ref
+
+    def worst(self, metric: str) -> cloudwatch.MathExpression:
+        """The highest of a metric that each node has: CloudWatch knows nodes and no groups."""
+        minute = Duration.minutes(1)
+        of_nodes = {
+            f"node{n}": cloudwatch.Metric(
+                namespace="AWS/ElastiCache",
+                metric_name=metric,
+                dimensions_map={"CacheClusterId": f"{self._group_id}-{n:03}"},
+                statistic="Maximum",
+                period=minute,
+            )
+            for n in range(1, NODES + 1)
+        }
+        return cloudwatch.MathExpression(
+            expression=f"MAX([{','.join(of_nodes)}])", using_metrics=of_nodes, period=minute, label=metric
+        )

@@ -31,11 +31,16 @@ def embedded() -> Iterator[str]:
             server.close()
 
 
-@contextmanager
-def system() -> Iterator[str]:
-    """The machine's own server with our options, over TCP, as a service would be reached."""
+def system() -> AbstractContextManager[str]:
+    """The machine's own server."""
     binary = shutil.which("valkey-server") or shutil.which("redis-server")
     assert binary is not None
+    return over_tcp(binary)
+
+
+@contextmanager
+def over_tcp(binary: str) -> Iterator[str]:
+    """A server with our options, over TCP, as a service would be reached."""
     with tempfile.TemporaryDirectory(prefix="flair-") as folder:
         port = free_port()
         options = [*_server_options(Path(folder), Path(folder) / "log"), "--bind", "127.0.0.1"]

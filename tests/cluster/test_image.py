@@ -6,6 +6,7 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,10 @@ from tests.cluster.conftest import ROOT, tool
 IMAGE = ROOT / "cluster/image"
 DOCKERFILE = (IMAGE / "Dockerfile").read_text(encoding="utf-8")
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -34,6 +39,20 @@ def test_what_makes_the_package_is_pinned_too() -> None:
     assert all("==" in one for one in requires)
 
 
+def test_what_is_tried_and_what_is_pushed_are_from_one_digest_of_the_base() -> None:
+    steps = load(ROOT / ".github/workflows/image.yml")["jobs"]["image"]["steps"]
+    builds = [step["with"] for step in steps if "build-push-action" in step.get("uses", "")]
+    assert len(builds) == 2
+    for build in builds:
+        assert build["build-contexts"] == "${{ steps.base.outputs.pinned }}"
+        assert build["labels"] == "org.opencontainers.image.base.digest=${{ steps.base.outputs.digest }}"
+    [base] = [step["run"] for step in steps if step.get("id") == "base"]
+    [tag] = re.findall(r"^FROM (\S+)$", DOCKERFILE, re.MULTILINE)
+    asked = "docker() { echo sha256:0; }; GITHUB_OUTPUT=/dev/null; " + base
+    said = subprocess.run(["bash", "-ec", asked], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["digest=sha256:0", f"pinned={tag}=docker-image://{tag}@sha256:0"]
+
+
 def test_actionlint_finds_nothing() -> None:
     found = subprocess.run([tool("actionlint"), *map(str, WORKFLOWS)], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "")
@@ -42,8 +61,7 @@ def test_actionlint_finds_nothing() -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_trusts_little(path: Path) -> None:
     """Actions by commit, rights named job by job, no token left in the checkout, no input pasted into a script."""
-    text = path.read_text(encoding="utf-8")
-    workflow = yaml.safe_load(text)
+    text, workflow = path.read_text(encoding="utf-8"), load(path)
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
         assert job["timeout-minutes"]
@@ -54,8 +72,28 @@ def test_a_workflow_trusts_little(path: Path) -> None:
     assert len(re.findall(r"uses: ", text)) == len(re.findall(r"uses: \S+ # v[\d.]+$", text, re.M))
 
 
-def test_the_one_job_with_an_identity_waits_for_approval() -> None:
-    jobs = [job for path in WORKFLOWS for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()]
-    (deploy,) = [job for job in jobs if "id-token" in job.get("permissions", {})]
-    assert deploy["environment"] == "production"
-    assert [job for job in jobs if "write" in job.get("permissions", {}).values()] == [deploy]
+DEPLOYS = ("kuberay", "ecs")
+
+
+def test_only_what_was_approved_has_an_identity() -> None:
+    jobs = {f"{path.stem}/{name}": job for path in WORKFLOWS for name, job in load(path)["jobs"].items()}
+    may_write = {name: job for name, job in jobs.items() if "write" in job.get("permissions", {}).values()}
+    assert set(may_write) == {f"deploy/{name}" for name in DEPLOYS}
+    for job in may_write.values():
+        assert job["permissions"] == {"contents": "read", "id-token": "write"}
+        assert job["environment"] == "production"
+
+
+@pytest.mark.parametrize("where", DEPLOYS)
+def test_a_deployment_is_seen_to_work_or_is_taken_back(where: str) -> None:
+    workflow = load(ROOT / ".github/workflows/deploy.yml")
+    assert workflow[True]["workflow_dispatch"]["inputs"]["to"]["options"] == list(DEPLOYS)  # YAML's own "on"
+    job = workflow["jobs"][where]
+    assert (job["needs"], job["if"]) == ("plan", f"inputs.to == '{where}'")
+    keep, apply, seen, back = job["steps"][-4:]
+    assert (keep["name"], apply["id"], back["name"]) == ("Keep what runs now", "apply", "Put back what ran before")
+    assert "$URL/api/health" in seen["run"]
+    assert back["if"] == "(failure() || cancelled()) && steps.apply.outcome != 'skipped'"
+    kept = set(re.findall(r"> (before\.\w+)", keep["run"]))
+    assert kept
+    assert kept == set(re.findall(r"before\.\w+", back["run"]))

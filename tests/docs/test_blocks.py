@@ -15,10 +15,11 @@ NOT_RUN = {
     "docs/how-to/a-model.md": 2,
     "docs/how-to/a-ray-cluster.md": 2,
     "docs/how-to/ecs.md": 3,
-    "docs/how-to/kuberay.md": 7,
+    "docs/how-to/kuberay.md": 12,
     "docs/how-to/open-it-to-others.md": 1,
     "docs/how-to/serve.md": 2,
     "docs/how-to/videos.md": 1,
+    "docs/how-to/watch-it.md": 1,
     "docs/how-to/your-own-videos.md": 1,
     "notebooks/README.md": 1,
 }

@@ -218,9 +218,33 @@ def test_workers_follow_what_the_app_tells(stacks: Stacks) -> None:
     target = stacks.one("ApplicationAutoScaling::ScalableTarget")
     assert 1 <= target["MinCapacity"] < target["MaxCapacity"]
     assert "DesiredCount" not in stacks.service("worker"), "a deployment would undo the scaling"
-    watched = {(a.get("Namespace"), a.get("MetricName")) for a in stacks.of("CloudWatch::Alarm")}
-    assert (stacks.name, WORKERS.cloudwatch) in watched
-    assert all(alarm["AlarmActions"] for alarm in stacks.of("CloudWatch::Alarm"))
+
+
+def test_alarms_tell_somebody_and_ask_for_what_is_published(stacks: Stacks) -> None:
+    alarms = stacks.of("CloudWatch::Alarm")
+    assert all(alarm["AlarmActions"] for alarm in alarms)
+    assert (stacks.name, WORKERS.cloudwatch) in {(a.get("Namespace"), a.get("MetricName")) for a in alarms}
+    memory = [a["Dimensions"] for a in alarms if a.get("MetricName") == "MemoryUtilization"]
+    assert len(memory) == len(NODES)
+    metrics = [m["MetricStat"]["Metric"] for a in alarms for m in a.get("Metrics", []) if "MetricStat" in m]
+    of_valkey = [m for m in metrics if m["Namespace"] == "AWS/ElastiCache"]
+    nodes = [json.dumps(m["Dimensions"]) for m in of_valkey]
+    assert len(of_valkey) == 2 * sum(g["NumCacheClusters"] for g in stacks.of("ElastiCache::ReplicationGroup"))
+    assert all(re.search(r'"CacheClusterId", .*"-00[12]"', node) for node in nodes), "a group has no metrics"
+
+
+def test_a_service_of_aws_acts_for_this_account_alone(stacks: Stacks) -> None:
+    [topic] = [p["PolicyDocument"]["Statement"] for p in stacks.of("SNS::TopicPolicy")]
+    [publish] = [s for s in topic if s["Effect"] == "Allow"]
+    assert publish["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    statements = stacks.one("KMS::Key")["KeyPolicy"]["Statement"]
+    logs = [s for s in statements if "logs." in str(s["Principal"].get("Service", ""))]
+    assert [list(s["Condition"]["ArnLike"]) for s in logs] == [["kms:EncryptionContext:aws:logs:arn"]]
+
+
+def test_whatever_costs_is_tagged(stacks: Stacks) -> None:
+    for kind in ("ECS::Service", "ElastiCache::ReplicationGroup", "ElasticLoadBalancingV2::LoadBalancer"):
+        assert all({"Key": "flair", "Value": stacks.environment} in found["Tags"] for found in stacks.of(kind))
 
 
 def test_images_are_scanned_and_never_replaced_and_logs_end(stacks: Stacks) -> None:
@@ -229,6 +253,19 @@ def test_images_are_scanned_and_never_replaced_and_logs_end(stacks: Stacks) -> N
     assert images["ImageScanningConfiguration"] == {"ScanOnPush": True}
     assert all(group["RetentionInDays"] == 365 for group in stacks.of("Logs::LogGroup"))
     assert all('{"Ref": "ImageTag"}' in json.dumps(stacks.container(name)["Image"]) for name in NODES)
+
+
+def test_the_workflow_deploys_what_there_is(templates: Path) -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8"))
+    environ, prod = workflow["env"], Stacks(templates, "prod")
+    path = prod.paths[1]
+    service = json.loads(path.read_text(encoding="utf-8"))
+    assert (f"{environ['STACK']}.template.json", Path(environ["TEMPLATE"]).name) == (path.name, path.name)
+    assert re.fullmatch(service["Parameters"]["ImageTag"]["AllowedPattern"], "0" * 64), "a digest is the tag"
+    assert environ["REGISTRY"] == prod.one("ECR::Repository")["RepositoryName"]
+    said = json.dumps(workflow["jobs"]["ecs"])
+    assert f"--cluster {prod.one('ECS::Cluster')['ClusterName']} --services {' '.join(NODES)}" in said
+    assert not [r for r in service["Resources"].values() if "IAM" in r["Type"]], "it asks for no capability"
 
 
 def test_cfn_lint_finds_nothing(templates: Path) -> None:
