@@ -23,7 +23,7 @@ from flair_ray.testing.mock_llm import MockOptions, MockServer
 
 THINK_S = 2.0
 """Of a user, on average: users.py."""
-MAX_WAITING = 500
+MAX_WAITING = 100
 """Runs that the API lets wait. More would only keep the next level waiting."""
 CLOSED, OPEN, VIEWERS = (
     "closed loop: users who wait for their answers",
@@ -48,7 +48,7 @@ class Form:
     repetitions: int
 
 
-FULL = Form((10, 50, 100, 500, 1_000), 12, 5, (5, 10, 20, 40, 80, 160), 6, (100, 1_000), 5.0, 3)
+FULL = Form((10, 50, 100, 500, 1_000), 8, 3, (5, 10, 20, 40, 80, 160), 5, (100, 1_000), 4.0, 3)
 SHORT = Form((20,), 6, 1, (5,), 2, (50,), 1.0, 1)
 
 

@@ -37,7 +37,7 @@ class Form:
     """Repetitions of that, and of cases with SLOW tenants or more."""
 
 
-FULL = Form((1, 10, 50, 100), ("declared", "found", "none"), 5, 100, (8.0, 8.0), 3)
+FULL = Form((1, 10, 50, 100), ("declared", "found", "none"), 5, 70, (6.0, 6.0), 3)
 SHORT = Form((36,), ("declared", "none"), 1, 36, (2.0, 3.0), 1)
 
 

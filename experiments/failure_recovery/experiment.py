@@ -110,7 +110,7 @@ async def _timed(driver: Driver, run_id: RunId) -> float:
 def measure(short: bool) -> list[Point]:
     if short:
         return asyncio.run(_measure(SHORT_SIZES, 0.2, (StageName.S4,), (0.5,), 1))
-    return asyncio.run(_measure(SIZES, 0.5, MAPS, SHARES, 3))
+    return asyncio.run(_measure(SIZES, 0.4, MAPS, SHARES, 3))
 
 
 async def _measure(
