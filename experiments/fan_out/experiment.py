@@ -29,7 +29,7 @@ CHART = Chart(CAP, x="cap", y=("speed-up", "bound"), unit="times as fast as one 
 
 def measure(short: bool) -> list[Point]:
     series = Series()
-    caps, latency_s, repetitions = ((1, 29, VOTERS), 0.1, 1) if short else (CAPS, 0.5, 5)
+    caps, latency_s, repetitions = ((1, 29, VOTERS), 0.1, 1) if short else (CAPS, 0.4, 5)
     asyncio.run(_caps(series, caps, latency_s, repetitions))
     for nodes, cores in CLUSTERS[1:2] if short else CLUSTERS:
         _cluster(series, nodes, cores, 1 if short else 3)

@@ -31,8 +31,8 @@ from flair_ray.providers.openai_compatible import OpenAICompatible
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 
 IN_FLIGHT, TIGHT = 29, 10
-FLAIR, LOOP = "flair", "asyncio loop"
-PEERS = {LOOP: ("loop", IN_FLIGHT), "Ray Data, 8 actors": ("data", 8), "a task a call": ("tasks", IN_FLIGHT)}
+FLAIR, LOOP, TASKS = "flair", "asyncio loop", "a task a call"
+PEERS = {LOOP: ("loop", IN_FLIGHT), "Ray Data, 8 actors": ("data", 8), TASKS: ("tasks", IN_FLIGHT)}
 COUNTS = ("num-videos", "num-scripts", "num-personas", "top-n")
 PLAIN, REFUSED, KILLED = (
     "nothing goes wrong",
@@ -191,7 +191,8 @@ def measure(short: bool) -> list[Point]:
         for repetition in range(form.repetitions):
             for name in form.names:
                 for part in form.parts:
-                    if repetition >= form.slow and (part != PLAIN or name not in (FLAIR, LOOP)):
+                    slow = part != PLAIN or name not in (FLAIR, LOOP)
+                    if (slow and repetition >= form.slow) or (part != PLAIN and name == TASKS):
                         continue
                     limit = TIGHT if part == REFUSED else form.in_flight
                     folder = Path(temporary) / uuid4().hex

@@ -88,7 +88,7 @@ def test_how_far_intervals_are_to_be_trusted_is_said_as_it_was_measured(page: st
 
 
 def test_all_forms_together_keep_the_time_that_is_promised() -> None:
-    assert sum(BUDGET_S.values()) <= 90 * 60
+    assert sum(BUDGET_S.values()) < 90 * 60
     assert SHORT_BUDGET_S * len(NAMES) < 15 * 60
     late = [name for name in WRITTEN if (data := kept(name)) and not data.short and data.took_s > BUDGET_S[name]]
     assert late == []
