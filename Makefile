@@ -7,7 +7,7 @@ MODEL := $(VENV)/.model
 CLUSTER := cluster/ecs/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help run studio test test-all chaos check fmt experiments bench constraints docs pictures notebooks cluster-tools clean
+.PHONY: help run studio test test-all chaos check fmt experiments report bench constraints docs pictures notebooks cluster-tools clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ fmt: $(STAMP) ## Put the code into shape
 
 experiments: $(STAMP) ## Measure every claim anew and write experiments/README.md (under 90 minutes); QUICK=1: short forms
 	$(BIN)/python -m experiments $(if $(QUICK),--quick)
+
+report: $(STAMP) ## The experiments' report as experiments.pdf; needs Debian's chromium
+	$(BIN)/python -m experiments --render --pdf experiments.pdf
 
 bench: $(STAMP) ## Speed, as ratios to a floor measured beside it (three quarters of an hour)
 	@failed=0; for part in bench calls load weights api_load voting; do $(BIN)/python -m experiments.$$part || failed=1; done; exit $$failed

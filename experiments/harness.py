@@ -21,21 +21,24 @@ from typing import Any
 
 import psutil
 
-NAMES = (
-    "fan_out",
-    "backpressure",
-    "failure_recovery",
-    "exactly_once",
-    "cross_user_cache",
-    "stragglers",
-    "redis_store",
-    "api_load",
-    "voting",
-    "peers",
-)
+BUDGET_S = {
+    "fan_out": 520,
+    "backpressure": 600,
+    "failure_recovery": 600,
+    "exactly_once": 420,
+    "cross_user_cache": 540,
+    "stragglers": 450,
+    "redis_store": 450,
+    "api_load": 600,
+    "voting": 270,
+    "peers": 920,
+}
+"""Seconds that a full form may take: one that takes longer is ended. A test holds their sum under 90 minutes."""
+SHORT_BUDGET_S = 89
+"""The same for a short form: all of them in under 15 minutes."""
+NAMES = tuple(BUDGET_S)
 """In the order of the report."""
 FOLDER = Path(__file__).parent
-LIMIT_S = 25 * 60
 SPENT = ("FLAIR_", "RAY_", "AWS_")
 KEPT = "FLAIR_EXPERIMENT_"
 
@@ -66,6 +69,8 @@ class Claim:
 
     text: str
     held: bool
+    timed: bool = False
+    """Whether a busy machine could make it wrong: tests ask for the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +155,10 @@ def environment() -> dict[str, str]:
     return ours | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-def execute(name: str, *, short: bool, limit_s: float = LIMIT_S) -> Data:
+def execute(name: str, *, short: bool, limit_s: float | None = None) -> Data:
     """Measure in a process of its own. Raises SystemExit when it fails or takes too long; nothing is left running."""
     began, load_before = time.monotonic(), os.getloadavg()[0]
+    limit_s = limit_s or (SHORT_BUDGET_S if short else BUDGET_S[name])
     with tempfile.TemporaryDirectory(prefix="flair-experiment-") as folder:
         file = Path(folder) / "points.json"
         command = [sys.executable, "-m", "experiments", "--measure", str(file), *(["--quick"] if short else []), name]

@@ -20,9 +20,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 
@@ -33,6 +34,8 @@ from experiments.rows import Row, row, table
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 
 RAMP_S = 10
+SETTLE_S = 3.0
+"""Users begin with a request and think for up to so long: until then there are more requests than is their pace."""
 DRAIN_S = 900.0
 LIMITS = {100: (3.0, 3.0), 500: (5.0, 8.0)}
 """Ratios of a start's median and 95th percentile, by users."""
@@ -43,10 +46,13 @@ class Load:
     """What came of one load."""
 
     starts_ms: list[float]
-    """Of accepted starts, once all users were there."""
+    """Of accepted starts in the steady window: all users are there and have settled, and none is being stopped."""
     all_ms: list[float]
-    """Of every request, once all users were there."""
+    """Of every request in that window."""
+    steady_s: float
+    """How long it was."""
     requests: int
+    """Of the whole load, as what follows."""
     shed: int
     failed: int
     accepted: list[str]
@@ -55,10 +61,20 @@ class Load:
     def p95_ms(self) -> float:
         return statistics.quantiles(self.starts_ms, n=20)[-1]
 
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return len(self.all_ms) / self.steady_s
+
+    def pace(self, users: int, think_s: float) -> float:
+        """Requests a second of so many who think for so long after each answer, at the latency of the same window."""
+        return users / (think_s + statistics.mean(self.all_ms) / 1000)
+
 
 def load(url: str, count: int, seconds: float, folder: Path, ramp_s: float = RAMP_S) -> Load:
-    file = folder / "load.json"
-    options = f"--headless --only-summary --loglevel ERROR -u {count} -r {count / ramp_s} -t {ramp_s + seconds:g}s"
+    """``seconds`` are those of the steady window."""
+    file, whole_s = folder / "load.json", ramp_s + SETTLE_S + seconds
+    options = f"--headless --only-summary --loglevel ERROR -u {count} -r {count / ramp_s} -t {whole_s:g}s"
     command = [PYTHON, "-m", "locust", "-f", str(Path(__file__).with_name("users.py")), "--host", url, *options.split()]
     env = {**os.environ, "LOAD_FILE": str(file)}
     done = subprocess.run(command, env=env, check=False, capture_output=True, text=True, timeout=seconds + 120)
@@ -66,11 +82,21 @@ def load(url: str, count: int, seconds: float, folder: Path, ramp_s: float = RAM
         raise SystemExit(f"Locust failed:\n{done.stderr[-2000:]}")
     noted = json.loads(file.read_text())
     file.unlink()
-    shed = [status == 429 and wait is not None for _, status, _, wait, _ in noted["requests"]]
-    fine = sum(status == 200 for _, status, *_ in noted["requests"])
-    starts = [ms for name, status, ms, _, there in noted["requests"] if name == "start" and status == 200 and there]
-    settled = [ms for _, _, ms, _, there in noted["requests"] if there]
-    return Load(starts, settled, len(shed), sum(shed), len(shed) - sum(shed) - fine, noted["accepted"])
+    if "there_s" not in noted:
+        raise SystemExit(f"Locust had not started {count} users when it was to stop them.")
+    return came_of(noted)
+
+
+def came_of(noted: Mapping[str, Any]) -> Load:
+    """From what users.py writes."""
+    every, began, ended = noted["requests"], noted["there_s"] + SETTLE_S, noted["stopping_s"]
+    shed = sum(status == 429 and wait is not None for _, status, _, wait, _ in every)
+    fine = sum(status == 200 for _, status, *_ in every)
+    steady = [(name, status, ms) for name, status, ms, _, at in every if began <= at < ended]
+    starts = [ms for name, status, ms in steady if name == "start" and status == 200]
+    return Load(
+        starts, [ms for *_, ms in steady], ended - began, len(every), shed, len(every) - shed - fine, noted["accepted"]
+    )
 
 
 def drained(redis: Redis, run_ids: Sequence[str]) -> tuple[float, int]:
@@ -96,7 +122,7 @@ def level(url: str, redis: Redis, bare_url: str, count: int, seconds: float, fol
         row(f"{count} users: start, median", [statistics.median(ours.starts_ms)], "ms",
             statistics.median(bare.starts_ms), median),
         row("  95th percentile", [ours.p95_ms], "ms", bare.p95_ms, p95),
-        row("  requests a second", [ours.requests / (RAMP_S + seconds)], ""),
+        row("  requests a second", [ours.rate], ""),
         row("  runs accepted", [len(ours.accepted)], ""),
         row("  shed: 429 with Retry-After", [100 * ours.shed / ours.requests], "%"),
         row("  failed, here and there", [ours.failed, bare.failed], "", None, 0),

@@ -1,14 +1,16 @@
 """What Locust's users do: three starts, two lists of their own runs, a look at health, one at providers.
 
 A locustfile. Every answer is noted by itself, as Locust's own percentiles are rounded, and written to ``LOAD_FILE``:
-``requests`` are [name, status, milliseconds, Retry-After or null, whether all users were there]; ``accepted`` run ids.
-A status of 0 is no answer at all.
+``requests`` are [name, status, milliseconds, Retry-After or null, when it ended]; ``accepted`` run ids; ``there_s`` and
+``stopping_s`` when the last user had come and when the first was stopped, by the same clock in seconds. A status of 0
+is no answer at all.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,9 @@ from locust import FastHttpUser, between, events, task
 
 from experiments.api_load import BODY
 
-REQUESTS: list[tuple[str, int, float, str | None, bool]] = []
+REQUESTS: list[tuple[str, int, float, str | None, float]] = []
 ACCEPTED: list[str] = []
-ALL_THERE: list[int] = []
+WINDOW: dict[str, float] = {}
 
 
 class Visitor(FastHttpUser):
@@ -49,16 +51,21 @@ class Visitor(FastHttpUser):
 
 
 @events.spawning_complete.add_listener
-def _(user_count: int, **_: Any) -> None:
-    ALL_THERE.append(user_count)
+def _(**_: Any) -> None:
+    WINDOW["there_s"] = time.perf_counter()
+
+
+@events.test_stopping.add_listener
+def _(**_: Any) -> None:
+    WINDOW["stopping_s"] = time.perf_counter()
 
 
 @events.request.add_listener
 def _(name: str, response_time: float, response: Any, **_: Any) -> None:
     retry_after = response.headers.get("Retry-After") if response.status_code else None
-    REQUESTS.append((name, response.status_code, response_time, retry_after, bool(ALL_THERE)))
+    REQUESTS.append((name, response.status_code, response_time, retry_after, time.perf_counter()))
 
 
 @events.quitting.add_listener
 def _(**_: Any) -> None:
-    Path(os.environ["LOAD_FILE"]).write_text(json.dumps({"requests": REQUESTS, "accepted": ACCEPTED}))
+    Path(os.environ["LOAD_FILE"]).write_text(json.dumps({"requests": REQUESTS, "accepted": ACCEPTED, **WINDOW}))

@@ -19,7 +19,7 @@ from flair_ray.testing.mock_llm import MockOptions, MockServer
 VIDEOS = 20
 SIZES = (VIDEOS, 1, 1, 1)
 LATENCY_S = 0.5
-FULL = {2: 5, 10: 5, 100: 5, 1000: 3}
+FULL = {2: 5, 10: 5, 100: 3, 1000: 3}
 SHORT = {2: 1, 20: 1}
 """Concurrent runs, and how often that is repeated."""
 CHART = Chart("", x="runs", y=("S1 calls",), by="cache", unit="calls for 20 videos", log="xy")

@@ -37,12 +37,8 @@ def measure(short: bool) -> list[Point]:
     return sorted(series.points(), key=lambda p: (p.part != ORDERS, str(p.case["bias"])))
 
 
-FIGURES = (
-    "best script first, %",
-    "true best among the first five, %",
-    "true rank in its interval, %",
-    "ranks in an interval",
-)
+INSIDE = "true rank in its interval, %"
+FIGURES = ("best script first, %", "true best among the first five, %", INSIDE, "ranks in an interval")
 
 
 def _told(bias: float) -> str:
@@ -66,7 +62,7 @@ def claims(points: Sequence[Point]) -> list[Claim]:
     free = panels["no bias"]
     small, large = free[0], free[-1]
     usual = [next(p for p in some if p.case["voters"] == VOTERS) for some in panels.values()]
-    inside = [p["true rank in its interval, %"] for p in usual]
+    inside = [p[INSIDE] for p in usual]
     return [
         Claim(
             f"Where voters like what they are shown first, six orders find the best script in {ours:.3g} % of "

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from experiments.charts import draw
-from experiments.harness import NAMES, Chart, Point, Series, environment, keep, kept, load
-from experiments.pages import REPORT, report, result, tables
+from experiments.harness import (
+    BUDGET_S,
+    FOLDER,
+    NAMES,
+    SHORT_BUDGET_S,
+    Chart,
+    Point,
+    Series,
+    environment,
+    keep,
+    kept,
+    load,
+    the,
+)
+from experiments.pages import REPORT, print_report, report, result, tables
+from experiments.voting.experiment import INSIDE, PANELS, VOTERS
 
 WRITTEN = [name for name in NAMES if kept(name) is not None]
 MOST_BYTES = 40_000
@@ -34,6 +49,49 @@ def test_a_page_says_what_the_data_say(name: str) -> None:
 
 def test_the_report_is_all_pages() -> None:
     assert REPORT.read_text(encoding="utf-8") == report()
+
+
+@pytest.mark.long
+def test_the_report_prints_without_anything_cut(tmp_path: Path) -> None:
+    print_report(tmp_path / "report.pdf")
+    written = (tmp_path / "report.pdf").read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b", written)) > len(WRITTEN)  # the first one, and each begins its own
+    assert written.count(b"/Subtype /Image") >= len(WRITTEN)
+    assert b"file:" not in written
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"| {'wide ' * 3 + 'w' * 60} | {'x' * 60} |\n| --- | --- |\n",
+        "![not there](no.png)\n",
+        "```\n" + "high\n" * 99 + "```\n",
+    ],
+    ids=["wide", "missing", "high"],
+)
+def test_what_would_be_cut_is_not_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (tmp_path / "README.md").write_text(text)
+    monkeypatch.setattr("experiments.pages.REPORT", tmp_path / "README.md")
+    with pytest.raises(SystemExit, match="would be cut"):
+        print_report(tmp_path / "report.pdf")
+    assert not (tmp_path / "report.pdf").exists()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/adr/0005-the-voting-rule.md"])
+def test_how_far_intervals_are_to_be_trusted_is_said_as_it_was_measured(page: str) -> None:
+    data = kept("voting")
+    assert data is not None
+    without, liking = (the(data.points, PANELS, bias=b, voters=VOTERS)[INSIDE] for b in ("no bias", "position bias"))
+    said = " ".join((FOLDER.parent / page).read_text(encoding="utf-8").split())
+    assert re.search(rf"in {without:.0f} % of cases[^.]*, in {liking:.0f} % w", said)
+
+
+def test_all_forms_together_keep_the_time_that_is_promised() -> None:
+    assert sum(BUDGET_S.values()) < 90 * 60
+    assert SHORT_BUDGET_S * len(NAMES) < 15 * 60
+    late = [name for name in WRITTEN if (data := kept(name)) and not data.short and data.took_s > BUDGET_S[name]]
+    assert late == []
 
 
 def test_a_figure_is_a_median_with_its_spread() -> None:
