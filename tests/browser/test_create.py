@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from flair_ray.inputs.folder import READABLE
 from tests.browser.conftest import Open, faults
 from tests.serve_app.conftest import PROFILE
 
@@ -234,6 +235,51 @@ async def test_a_folder_is_sent_without_its_videos(
     kinds = ("One [a1].en.vtt", "One [a1].info.json", "more/Two [b2].en.vtt", "more/Two [b2].info.json")
     assert sorted(await page.evaluate("window.sent")) == [f"downloads/{kind}" for kind in kinds]
     await expect(page.locator(".cost")).to_contain_text("downloads")
+
+
+async def test_a_folder_of_odd_files_is_reported_and_kept_in_short(
+    api: httpx2.AsyncClient, opened: Open, tmp_path: Path
+) -> None:
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    for n in range(250):
+        (folder / f"clip {n:03} [x{n}].info.json").write_bytes((b"", b"not json", b"[]", b"{}")[n % 4])
+    (folder / "good [y].en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:09.000\nDid you know this trick?\n")
+    for name in ("film.mp4.part", "good [y].live_chat.json", "notes.docx"):
+        (folder / name).write_bytes(b"0" * 1000)
+    page = await opened(str(api.base_url), "odd")
+    await page.get_by_label("Your videos").check()
+    await expect(page.get_by_label("Your run")).to_contain_text("none yet")
+    await page.get_by_role("button", name="Write my scripts").click()
+    await expect(page.locator(".report")).to_have_text("Choose your videos first, or take the sample library.")
+    assert not await runs(api, "odd")
+    await page.evaluate(NOTE_WHAT_IS_SENT)
+    await drop(page, folder)
+    await expect(page.locator(".report dd").first).to_have_text("1 of 251")
+    assert await page.evaluate("window.sent.length") == 251
+    await page.get_by_text("250 skipped").click()
+    reasons = page.locator(".listing li")
+    await expect(reasons).to_contain_text(
+        [
+            "63 × the file is empty",
+            "63 × broken JSON at line 1",
+            "62 × not an object",
+            "62 × no subtitle file beside it",
+        ]
+    )
+    await expect(reasons.first).to_contain_text("downloads/clip 000 [x0].info.json, downloads/clip 004 [x4].info.json")
+    await expect(reasons.last).to_contain_text("clip 003 [x3].info.json")
+    assert len(await page.evaluate("localStorage['flair:draft']")) < 8_000
+    assert not await faults(page)
+    await page.reload()
+    await expect(page.get_by_text("250 skipped")).to_be_visible()
+    await page.locator("#video-files").set_input_files(folder / "film.mp4.part")
+    await expect(page.locator(".report")).to_contain_text("downloads is still what is chosen.")
+    await page.get_by_role("button", name="Start over").click()
+    await page.get_by_label("Your videos").check()
+    await expect(page.locator(".report")).to_be_empty()
+    named = "async (names) => names.map((await import('/web/-/js/parts/videos.js')).isReadable)"
+    assert all(await page.evaluate(named, [f"a{kind.upper()}" for kind in READABLE]))
 
 
 async def drop(page: Page, path: Path) -> None:
