@@ -36,11 +36,11 @@ def watch(opened: Open, api: httpx2.AsyncClient) -> Watch:
 
 
 async def held_at_the_third_vote(
-    api: httpx2.AsyncClient, model: Model, store: RedisRunStore, started: Started
+    api: httpx2.AsyncClient, model: Model, store: RedisRunStore, started: Started, **changes: Any
 ) -> tuple[str, str]:
     """A run in the middle of S4, and its last event."""
     model.hold(StageName.S4, after=3)
-    run_id = await started(api, SESSION)
+    run_id = await started(api, SESSION, **changes)
     return run_id, await come_to_rest(store, run_id, "vote_cast", 3)
 
 
@@ -140,6 +140,10 @@ async def test_a_run_that_fails_and_is_resumed(
     await expect(page.get_by_role("alert")).to_contain_text("The key was refused <b>twice</b>.")
     await expect(page.locator('.step[data-status="failed"]')).to_contain_text("Write")
     assert not await faults(page)
+    await page.set_viewport_size(PHONE)
+    title = await page.get_by_role("heading", level=1).bounding_box()
+    assert title
+    assert title["height"] < 40  # a line, whatever stands beside it
     model.fails.clear()
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Your scripts are ready")
@@ -165,10 +169,12 @@ async def test_a_run_that_is_stopped_and_resumed(
 async def test_on_a_phone(
     api: httpx2.AsyncClient, watch: Watch, model: Model, store: RedisRunStore, started: Started
 ) -> None:
-    run_id, at = await held_at_the_third_vote(api, model, store, started)
+    run_id, at = await held_at_the_third_vote(api, model, store, started, num_scripts=20)
     page = await watch(run_id, viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     await state_of(page, at)
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    tall = "(all) => new Set(all.map((one) => one.offsetHeight)).size"
+    assert await page.locator(".columns .cells > span").evaluate_all(tall) == 1  # no number is broken in two
     await page.locator('#voters [data-state="done"]').first.tap()
     sheet = page.get_by_role("tooltip")
     await expect(sheet.locator(".ballot li")).to_have_count(5)
