@@ -173,8 +173,8 @@ async def test_on_a_phone(
     page = await watch(run_id, viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     await state_of(page, at)
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    tall = "(all) => new Set(all.map((one) => one.offsetHeight)).size"
-    assert await page.locator(".columns .cells > span").evaluate_all(tall) == 1  # no number is broken in two
+    tallest = "(all) => Math.max(...all.map((one) => one.offsetHeight))"
+    assert await page.locator(".columns .cells > span").evaluate_all(tallest) < 24  # no number is broken in two
     await page.locator('#voters [data-state="done"]').first.tap()
     sheet = page.get_by_role("tooltip")
     await expect(sheet.locator(".ballot li")).to_have_count(5)
