@@ -243,7 +243,9 @@ async def test_a_folder_of_odd_files_is_reported_and_kept_in_short(
     folder = tmp_path / "downloads"
     folder.mkdir()
     for n in range(250):
-        (folder / f"clip {n:03} [x{n}].info.json").write_bytes((b"", b"not json", b"[]", b"{}")[n % 4])
+        (folder / f"clip {n:03} [x{n}].info.json").write_bytes((b"", b"not json", b"[]", b'{"title": "t"}')[n % 4])
+    for n in (3, 7):
+        (folder / f"clip {n:03} [x{n}].en.vtt").touch()
     (folder / "good [y].en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:09.000\nDid you know this trick?\n")
     for name in ("film.mp4.part", "good [y].live_chat.json", "notes.docx"):
         (folder / name).write_bytes(b"0" * 1000)
@@ -256,7 +258,7 @@ async def test_a_folder_of_odd_files_is_reported_and_kept_in_short(
     await page.evaluate(NOTE_WHAT_IS_SENT)
     await drop(page, folder)
     await expect(page.locator(".report dd").first).to_have_text("1 of 251")
-    assert await page.evaluate("window.sent.length") == 251
+    assert await page.evaluate("window.sent.length") == 253
     await page.get_by_text("250 skipped").click()
     reasons = page.locator(".listing li")
     await expect(reasons).to_contain_text(
@@ -264,11 +266,12 @@ async def test_a_folder_of_odd_files_is_reported_and_kept_in_short(
             "63 × the file is empty",
             "63 × broken JSON at line 1",
             "62 × not an object",
-            "62 × no subtitle file beside it",
+            "60 × no subtitle file beside it",
+            "2 × its .vtt: the file is empty",
         ]
     )
     await expect(reasons.first).to_contain_text("downloads/clip 000 [x0].info.json, downloads/clip 004 [x4].info.json")
-    await expect(reasons.last).to_contain_text("clip 003 [x3].info.json")
+    await expect(reasons.last).to_contain_text("clip 003 [x3].info.json, downloads/clip 007 [x7].info.json")
     assert len(await page.evaluate("localStorage['flair:draft']")) < 8_000
     assert not await faults(page)
     await page.reload()

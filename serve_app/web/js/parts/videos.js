@@ -7,6 +7,7 @@ import { alerted, fold, hint, pairs } from "./fields.js";
 import { count } from "./words.js";
 
 const SHOWN = 100, NAMED = 5; // reasons, and files of each: the report is kept with the form
+const TRACK = /^.+(\.(?:srt|vtt|json3|txt)): /i; // a reason names the transcript beside the file that was skipped
 const READABLE = /\.(srt|vtt|json3|txt|csv|tsv|jsonl|ndjson|json|parquet)$/i;
 // What the studio would read of a folder. Of the rest, films above all, nothing is sent.
 export const isReadable = (name) => READABLE.test(name) && !/\.live_chat\.json$/i.test(name);
@@ -102,7 +103,7 @@ function inShort({ skipped, duplicates, ...what }) {
     const why = Object.entries(groups).map(([reason, names]) => [reason, names.length, names.slice(0, NAMED)]);
     return { n: rows.length, why: why.sort((a, b) => b[1] - a[1]).slice(0, SHOWN) };
   };
-  return { ...what, skipped: by(skipped, (row) => row.reason), duplicates: by(duplicates, (row) => `is ${row.merged_into}`) };
+  return { ...what, skipped: by(skipped, ({ reason }) => reason.replace(TRACK, "its $1: ")), duplicates: by(duplicates, (row) => `is ${row.merged_into}`) };
 }
 
 // Every file that was dropped, with its path in its folder.
