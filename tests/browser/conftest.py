@@ -37,6 +37,7 @@ class Model(OfflineProvider):
         self._left: dict[StageName, int] = {}
         self._gates: dict[StageName, asyncio.Event] = {}
         self.fails: dict[StageName, ProviderError] = {}
+        self.fails_once: dict[StageName, ProviderError] = {}
 
     def hold(self, stage: StageName, after: int) -> None:
         """After so many answers the stage's calls wait."""
@@ -50,7 +51,7 @@ class Model(OfflineProvider):
             gate.set()
 
     async def complete(self, request: ChatRequest, timeout_s: float) -> Completion:
-        if error := self.fails.get(request.stage):
+        if error := self.fails_once.pop(request.stage, None) or self.fails.get(request.stage):
             raise error
         if (left := self._left.get(request.stage)) is not None:
             self._left[request.stage] = left - 1

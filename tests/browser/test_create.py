@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from flair_ray.inputs.folder import READABLE
 from tests.browser.conftest import Open, faults
 from tests.serve_app.conftest import PROFILE
 
@@ -113,15 +114,63 @@ async def test_what_was_typed_is_there_again(api: httpx2.AsyncClient, opened: Op
     await expect(page.get_by_text("my own words")).to_have_count(0)
     await page.locator("#profile-file").set_input_files(tmp_path / "me.json")
     await expect(page.get_by_text("my own words")).to_be_visible()
-    await page.locator("#profile-file").set_input_files({"name": "x.json", "mimeType": "", "buffer": b'{"tone": []}'})
-    await expect(page.get_by_role("alert").first).to_have_text(
-        re.compile("^x.json: this profile cannot be used: missing vocabulary, .*; tone: ")
-    )
-    await expect(page.get_by_text("my own words")).to_be_visible()
-    wide = {"name": "wide.json", "mimeType": "", "buffer": json.dumps(PROFILE | {"tone": "so dry"}).encode("utf-16")}
-    await page.locator("#profile-file").set_input_files(wide)
+    await load(page, json.dumps(PROFILE | {"tone": "so dry"}).encode("utf-16"))
     await expect(page.get_by_label("How you sound")).to_have_value("so dry")
-    await expect(page.get_by_text("this profile cannot be used")).to_have_count(0)
+
+
+async def load(page: Page, content: bytes, name: str = "me.json") -> None:
+    await page.locator("#profile-file").set_input_files({"name": name, "mimeType": "", "buffer": content})
+
+
+async def test_a_profile_is_found_in_what_was_saved(api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(str(api.base_url))
+    tone, words = page.get_by_label("How you sound"), page.locator("[data-field=vocabulary]")
+    order = {"creator_profile": PROFILE | {"tone": "from an order"}, "num_videos": 5}
+    await load(page, json.dumps([{"request": order}]).encode())
+    await expect(tone).to_have_value("from an order")
+    await expect(page.locator("#profile-file ~ div")).to_have_text("me.json is filled in.")
+    await expect(page.locator(".noted:visible")).to_have_count(0)
+    part = {"Tone": 1, "vocabulary": "simmer; stew", "catchphrases": {"no": "list"}, "topics_to_avoid": [], "niche": 7}
+    await load(page, json.dumps({"profile": part}).encode())
+    await expect(words.locator(".chips .chip")).to_contain_text(["simmer", "stew"])
+    await expect(tone).to_have_value("")
+    await expect(page.locator("[data-field=tone] .fault")).to_have_text("This is needed.")
+    await expect(page.locator("#profile-file ~ div")).to_contain_text("It lacks: How you sound, Catchphrases.")
+    await expect(page.locator(".noted:visible")).to_have_text(["me.json has nothing for this."] * 2)
+    await expect(tone).to_have_accessible_description(re.compile("me.json has nothing for this. This is needed.$"))
+    assert not await faults(page)
+    await tone.fill("dry")
+    await page.get_by_role("button", name="Write my scripts").click()
+    await page.wait_for_url("**/#/runs/*")
+
+
+async def test_a_file_that_is_no_profile_changes_nothing(api: httpx2.AsyncClient, opened: Open) -> None:
+    page = await opened(str(api.base_url))
+    alert, tone = page.locator("#profile-file ~ div [role=alert]"), page.get_by_label("How you sound")
+    before = await tone.input_value()
+    broken, other = "this is not JSON.", "there is no profile in it"
+    for n, (content, words) in enumerate(
+        (
+            (b"{", broken),
+            (b"", broken),
+            (b"\xff{}", broken),
+            (b"[1, null]", other),
+            (b'{"tone": [], "__proto__": {"tone": "x"}}', other),
+            (b"[" * 100_000 + b"]" * 100_000, other),
+            (b" " * (1 << 21), "2.1 MB; a profile has 1 MB at most."),
+        )
+    ):
+        await load(page, content, f"{n}.json")
+        await expect(alert).to_contain_text(f"{n}.json: {words}")
+    assert await tone.input_value() == before
+    await load(
+        page,
+        json.dumps(PROFILE | {"tone": "x" * 5_000, "vocabulary": [f"{HOSTILE}{n}" for n in range(9_000)]}).encode(),
+    )
+    await expect(page.locator(".noted:visible")).to_have_text(
+        ["Only the first 2,000 characters of 5,000 are taken.", "Only the first 50 of 9,000 are taken."]
+    )
+    assert await page.evaluate("window.hit") is None
 
 
 async def test_prompts_are_filled_while_typing(api: httpx2.AsyncClient, opened: Open) -> None:
@@ -157,6 +206,13 @@ async def test_hostile_words_and_videos_are_words(api: httpx2.AsyncClient, opene
     assert not await page.locator("main img, main script").count()
 
 
+NOTE_WHAT_IS_SENT = """() => {
+  const { append } = FormData.prototype;
+  window.sent = [];
+  FormData.prototype.append = function (...given) { window.sent.push(given[2]); append.apply(this, given); };
+}"""
+
+
 @pytest.mark.parametrize("way", ["chosen", "dropped"])
 async def test_a_folder_is_sent_without_its_videos(
     api: httpx2.AsyncClient, opened: Open, tmp_path: Path, way: str
@@ -169,11 +225,7 @@ async def test_a_folder_is_sent_without_its_videos(
         (folder / f"{where}.en.vtt").write_text(f"WEBVTT\n\n00:00.000 --> 00:09.000\nDid you know {where}?\n")
         (folder / f"{where}.mp4").write_bytes(b"0" * 1000)
     page = await opened(str(api.base_url))
-    await page.evaluate("""() => {
-      const { append } = FormData.prototype;
-      window.sent = [];
-      FormData.prototype.append = function (...given) { window.sent.push(given[2]); append.apply(this, given); };
-    }""")
+    await page.evaluate(NOTE_WHAT_IS_SENT)
     await page.get_by_label("Your videos").check()
     if way == "chosen":
         await page.locator("#video-folder").set_input_files(folder)
@@ -183,6 +235,54 @@ async def test_a_folder_is_sent_without_its_videos(
     kinds = ("One [a1].en.vtt", "One [a1].info.json", "more/Two [b2].en.vtt", "more/Two [b2].info.json")
     assert sorted(await page.evaluate("window.sent")) == [f"downloads/{kind}" for kind in kinds]
     await expect(page.locator(".cost")).to_contain_text("downloads")
+
+
+async def test_a_folder_of_odd_files_is_reported_and_kept_in_short(
+    api: httpx2.AsyncClient, opened: Open, tmp_path: Path
+) -> None:
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    for n in range(250):
+        (folder / f"clip {n:03} [x{n}].info.json").write_bytes((b"", b"not json", b"[]", b'{"title": "t"}')[n % 4])
+    for n in (3, 7):
+        (folder / f"clip {n:03} [x{n}].en.vtt").touch()
+    (folder / "good [y].en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:09.000\nDid you know this trick?\n")
+    for name in ("film.mp4.part", "good [y].live_chat.json", "notes.docx"):
+        (folder / name).write_bytes(b"0" * 1000)
+    page = await opened(str(api.base_url), "odd")
+    await page.get_by_label("Your videos").check()
+    await expect(page.get_by_label("Your run")).to_contain_text("none yet")
+    await page.get_by_role("button", name="Write my scripts").click()
+    await expect(page.locator(".report")).to_have_text("Choose your videos first, or take the sample library.")
+    assert not await runs(api, "odd")
+    await page.evaluate(NOTE_WHAT_IS_SENT)
+    await drop(page, folder)
+    await expect(page.locator(".report dd").first).to_have_text("1 of 251")
+    assert await page.evaluate("window.sent.length") == 253
+    await page.get_by_text("250 skipped").click()
+    reasons = page.locator(".listing li")
+    await expect(reasons).to_contain_text(
+        [
+            "63 × the file is empty",
+            "63 × broken JSON at line 1",
+            "62 × not an object",
+            "60 × no subtitle file beside it",
+            "2 × its .vtt: the file is empty",
+        ]
+    )
+    await expect(reasons.first).to_contain_text("downloads/clip 000 [x0].info.json, downloads/clip 004 [x4].info.json")
+    await expect(reasons.last).to_contain_text("clip 003 [x3].info.json, downloads/clip 007 [x7].info.json")
+    assert len(await page.evaluate("localStorage['flair:draft']")) < 8_000
+    assert not await faults(page)
+    await page.reload()
+    await expect(page.get_by_text("250 skipped")).to_be_visible()
+    await page.locator("#video-files").set_input_files(folder / "film.mp4.part")
+    await expect(page.locator(".report")).to_contain_text("downloads is still what is chosen.")
+    await page.get_by_role("button", name="Start over").click()
+    await page.get_by_label("Your videos").check()
+    await expect(page.locator(".report")).to_be_empty()
+    named = "async (names) => names.map((await import('/web/-/js/parts/videos.js')).isReadable)"
+    assert all(await page.evaluate(named, [f"a{kind.upper()}" for kind in READABLE]))
 
 
 async def drop(page: Page, path: Path) -> None:

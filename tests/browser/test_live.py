@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -11,11 +13,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from flair_ray.config import Settings
 from flair_ray.domain.ids import StageName
-from flair_ray.errors import AuthRefused
+from flair_ray.errors import AuthRefused, BadRequest
 from flair_ray.stores.redis_store import RedisRunStore
 from tests.browser.conftest import PHONE, SESSION, Model, Open, come_to_rest, faults, state_of
 from tests.serve_app.conftest import LocalHosts, Serve
@@ -34,11 +36,11 @@ def watch(opened: Open, api: httpx2.AsyncClient) -> Watch:
 
 
 async def held_at_the_third_vote(
-    api: httpx2.AsyncClient, model: Model, store: RedisRunStore, started: Started
+    api: httpx2.AsyncClient, model: Model, store: RedisRunStore, started: Started, **changes: Any
 ) -> tuple[str, str]:
     """A run in the middle of S4, and its last event."""
     model.hold(StageName.S4, after=3)
-    run_id = await started(api, SESSION)
+    run_id = await started(api, SESSION, **changes)
     return run_id, await come_to_rest(store, run_id, "vote_cast", 3)
 
 
@@ -138,6 +140,10 @@ async def test_a_run_that_fails_and_is_resumed(
     await expect(page.get_by_role("alert")).to_contain_text("The key was refused <b>twice</b>.")
     await expect(page.locator('.step[data-status="failed"]')).to_contain_text("Write")
     assert not await faults(page)
+    await page.set_viewport_size(PHONE)
+    title = await page.get_by_role("heading", level=1).bounding_box()
+    assert title
+    assert title["height"] < 40  # a line, whatever stands beside it
     model.fails.clear()
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Your scripts are ready")
@@ -163,10 +169,12 @@ async def test_a_run_that_is_stopped_and_resumed(
 async def test_on_a_phone(
     api: httpx2.AsyncClient, watch: Watch, model: Model, store: RedisRunStore, started: Started
 ) -> None:
-    run_id, at = await held_at_the_third_vote(api, model, store, started)
+    run_id, at = await held_at_the_third_vote(api, model, store, started, num_scripts=20)
     page = await watch(run_id, viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     await state_of(page, at)
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    tallest = "(all) => Math.max(...all.map((one) => one.offsetHeight))"
+    assert await page.locator(".columns .cells > span").evaluate_all(tallest) < 24  # no number is broken in two
     await page.locator('#voters [data-state="done"]').first.tap()
     sheet = page.get_by_role("tooltip")
     await expect(sheet.locator(".ballot li")).to_have_count(5)
@@ -176,6 +184,72 @@ async def test_on_a_phone(
     assert not await faults(page)
     await page.get_by_role("heading", level=1).tap()
     await expect(sheet).to_have_count(0)
+
+
+async def test_a_video_that_was_left_out_says_why(
+    api: httpx2.AsyncClient, watch: Watch, model: Model, store: RedisRunStore, started: Started
+) -> None:
+    model.fails_once[StageName.S1] = BadRequest("The clip <b>broke</b> off.")
+    run_id = await started(api, SESSION)
+    end = await come_to_rest(store, run_id, "pipeline_complete")
+    why, name = re.compile("Left out: .*The clip <b>broke</b> off"), re.compile(": left out$")
+    page = await watch(run_id)
+    await state_of(page, end)
+    tile, card = page.get_by_role("button", name=name), page.get_by_role("tooltip")
+    await expect(tile).to_have_text("×")
+    await tile.hover()
+    await expect(card).to_contain_text(why)
+    await page.get_by_role("heading", level=1).hover()
+    await expect(card).to_have_count(0)
+    await page.locator('#tiles [tabindex="0"]').focus()
+    await page.keyboard.press("Home")
+    while "left out" not in str(await page.locator(":focus").get_attribute("aria-label")):
+        await page.keyboard.press("ArrowRight")
+    await expect(card).to_contain_text(why)
+    await expect(tile).to_have_accessible_description(why)
+    phone = await watch(run_id, viewport=PHONE, has_touch=True, is_mobile=True)
+    await state_of(phone, end)
+    await phone.get_by_role("button", name=name).tap()
+    await expect(phone.get_by_role("tooltip")).to_contain_text(why)
+    assert not await faults(phone)
+
+
+MOVING = """() => {
+  const box = document.createElement("a");
+  box.className = "btn";
+  document.querySelector("main").append(box);
+  getComputedStyle(box).color;
+  box.style.color = "red";
+  getComputedStyle(box).color;
+  const found = document.getAnimations().filter((one) => one.playState === "running");
+  box.remove();
+  return [...new Set(found.map((one) => one.animationName ?? one.constructor.name))].sort();
+}"""
+"""The names of what moves, while something changes its colour that does so smoothly."""
+
+
+async def test_nothing_moves_for_who_asks_for_that(
+    api: httpx2.AsyncClient, watch: Watch, model: Model, store: RedisRunStore, started: Started
+) -> None:
+    run_id, at = await held_at_the_third_vote(api, model, store, started)
+    page = await watch(run_id, reduced_motion="no-preference")
+    await state_of(page, at)
+    assert await page.evaluate(MOVING) == ["CSSTransition", "wait"]
+    await page.emulate_media(reduced_motion="reduce")
+    assert await page.evaluate(MOVING) == []
+    answer = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answer.wait()
+        await route.continue_()
+
+    await page.route(f"**/api/runs/{run_id}", late)
+    await page.goto(f"{api.base_url}/#/runs/{run_id}/results")
+    await expect(page.locator(".busy")).to_be_visible()
+    assert await page.evaluate(MOVING) == []
+    await page.emulate_media(reduced_motion="no-preference")
+    assert await page.evaluate(MOVING) == ["CSSTransition", "turn"]
+    answer.set()
 
 
 async def test_nothing_that_others_wrote_is_run(

@@ -153,6 +153,19 @@ async def test_a_script_is_read_by_keyboard(api: httpx2.AsyncClient, opened: Ope
     await expect(page.get_by_text(f"Left it off their ballot {len(ballots) - listed}")).to_be_visible()
 
 
+async def test_copying_takes_the_text_as_it_is(api: httpx2.AsyncClient, opened: Open, run_id: str) -> None:
+    page = await opened(f"{api.base_url}/#/runs/{run_id}/results", permissions=["clipboard-read", "clipboard-write"])
+    final = (await api.get(f"/api/pipeline/results/{run_id}")).json()["results"][0]
+    script, prompt = page.locator(".detail section").first, page.locator(".prompt-box").first
+    for box, text in ((script, final["personalized_script"]), (prompt, final["video_prompt"])):
+        await box.get_by_role("button", name="Copy").click()
+        await expect(box.get_by_role("status")).to_have_text("Copied.")
+        assert await page.evaluate("navigator.clipboard.readText()") == text
+    await page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    await prompt.get_by_role("button", name="Copy").click()
+    await expect(prompt.get_by_role("status")).to_contain_text("select the text")
+
+
 async def test_a_video_is_made_and_played(api: httpx2.AsyncClient, opened: Open, run_id: str) -> None:
     page = await opened(f"{api.base_url}/#/runs/{run_id}/results")
     await page.get_by_role("button", name="Make a video").click()
@@ -203,7 +216,7 @@ async def test_insights_claim_nothing_of_few_posts(api: httpx2.AsyncClient, open
     await page.reload()
     found = (await api.get("/api/insights")).json()
     low, high = (f"{100 * end:.0f} %" for end in found["interval"])
-    await expect(page.locator(".price")).to_have_text(f"100 % {low} to {high}")
+    await expect(page.locator(".price")).to_have_text(f"100 % likely {low} to {high}")
     await expect(page.locator(".lifts").first.locator("li")).to_have_count(len(found["top_patterns"]))
     assert not await faults(page)
 

@@ -13,11 +13,16 @@ from flair_ray.config import Settings
 from flair_ray.domain.ids import StageName
 from flair_ray.domain.tenants import new_token
 from flair_ray.stores.redis_store import RedisRunStore
-from tests.browser.conftest import PHONE, Model, Open, come_to_rest, faults, state_of
+from tests.browser.conftest import DESKTOP, PHONE, Model, Open, come_to_rest, faults, state_of
 from tests.serve_app.conftest import Serve
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 Started = Callable[..., Awaitable[str]]
+OVERLAP = """() => [...document.querySelectorAll(".run")].some((run) => {
+  const boxes = [...run.children].map((one) => one.getBoundingClientRect());
+  return boxes.some((a, i) => boxes.slice(i + 1).some((b) =>
+    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom));
+})"""
 
 
 async def test_runs_are_listed_opened_resumed_and_deleted(
@@ -36,6 +41,9 @@ async def test_runs_are_listed_opened_resumed_and_deleted(
     await api.post(f"/api/pipeline/{stopped}/cancel")
     await expect(page.locator(".run .chip")).to_have_text(["Stopped", "Done"])
     assert not await faults(page)
+    await page.set_viewport_size(PHONE)
+    assert not await page.evaluate(OVERLAP)
+    await page.set_viewport_size(DESKTOP)
     model.let()
     await page.get_by_role("button", name=f"Resume run {stopped[:8]}").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Your scripts are ready")

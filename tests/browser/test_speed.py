@@ -6,22 +6,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 from playwright.async_api import Browser, Page, Request, Route
 
-from tests.browser.conftest import PHONE, Open, state_of
+from flair_ray.stores.redis_store import RedisRunStore
+from tests.browser.conftest import PHONE, Open, come_to_rest, state_of
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
-PAGES = ("#/", "#/runs", "#/insights")
+PAGES = ("#/", "#/runs", "#/runs/{}", "#/runs/{}/results", "#/insights")
 MOST_BYTES = 150 * 1024
 FIRST_PAINT_MS, EVENT_MS, TASK_MS = 1_000, 4, 50
 VIDEOS, SCRIPTS, VIEWERS, ROUNDS = 1_000, 20, 300, 4
 RUN_ID = "00000000-0000-4000-8000-000000000000"
 Envelope = dict[str, Any]
+Started = Callable[..., Awaitable[str]]
 
 REPLAY = """async (log) => {
   const { reduce, initial } = await import("/web/-/js/state.js");
@@ -131,12 +133,16 @@ def percentile(values: list[float], share: float) -> float:
 
 
 @pytest.mark.parametrize("address", PAGES)
-async def test_a_page_is_light_and_seen_at_once(quiet_api: httpx2.AsyncClient, opened: Open, address: str) -> None:
+async def test_a_page_is_light_and_seen_at_once(
+    api: httpx2.AsyncClient, opened: Open, address: str, started: Started, store: RedisRunStore
+) -> None:
+    run_id = await started(api)
+    await come_to_rest(store, run_id, "pipeline_complete")
     sizes: dict[str, int] = {}
     page = await opened("about:blank")
     sent: list[Request] = []
     page.on("requestfinished", lambda request: sent.append(request))  # noqa: PLW0108  # it must be a function of Python
-    await page.goto(f"{quiet_api.base_url}/{address}")
+    await page.goto(f"{api.base_url}/{address.format(run_id)}")
     await page.locator("h1").first.wait_for()
     for request in sent:
         response = await request.response()
@@ -147,6 +153,7 @@ async def test_a_page_is_light_and_seen_at_once(quiet_api: httpx2.AsyncClient, o
     print(
         f"\n{address}: first paint {painted:.0f} ms, {len(sizes)} files, {sum(sizes.values()) / 1024:.0f} KB unpacked"
     )
+    assert any("/js/pages/" in url for url in sizes)
     assert painted < FIRST_PAINT_MS
     assert sum(sizes.values()) < MOST_BYTES
 

@@ -102,9 +102,10 @@ export const nothing = () => h("section", { class: "card empty" },
   h("h1", {}, "There is nothing here"),
   h("p", {}, h("a", { href: "#/" }, "Make some scripts"), " or look at ", h("a", { href: "#/runs" }, "your runs"), "."));
 
+// Without what a terminal would do about it.
 const failed = (error) => h("section", { class: "card empty" },
   h("h1", {}, error instanceof Problem && error.status === 404 ? "This is not here any more" : "That did not work"),
-  h("p", { role: "alert" }, error.detail ?? "The page could not be shown. The browser's console has the reason."),
+  h("p", { role: "alert" }, error.detail?.split(" `flair ")[0] ?? "The page could not be shown. The browser's console has the reason."),
   h("p", {}, h("button", { class: "btn", type: "button", onclick: show }, "Try again"), " ", h("a", { href: "#/runs" }, "Your runs")),
   error instanceof Problem ? null : void console.error(error));
 

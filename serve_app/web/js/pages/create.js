@@ -59,6 +59,7 @@ export async function mount(root, { signal, go }) {
     changed();
   }));
 
+  const learned = h("span", {}); // from what: said also while the rest is stale
   const cost = h("div", { class: "cost" });
   const faults = h("div", { class: "faults", role: "alert" });
   const price = h("small", {});
@@ -95,6 +96,7 @@ export async function mount(root, { signal, go }) {
     for (const [i, size] of Object.values(SIZES).entries()) {
       sizes[i].setAttribute("aria-pressed", String(counts.every((one, at) => one.get() === size[at])));
     }
+    clear(learned, videos.named());
     cost.classList.add("stale");
     clearTimeout(waiting);
     waiting = setTimeout(estimate, PAUSE_MS);
@@ -108,7 +110,7 @@ export async function mount(root, { signal, go }) {
       const found = await post("/api/estimate", order(), { signal: mine });
       if (signal.aborted) return;
       refuse();
-      clear(cost, estimated(found, draft));
+      clear(cost, estimated(found, learned));
       clear(price, found.usd.expected !== null && dollars(found.usd.expected));
       cost.classList.remove("stale");
     } catch (problem) {
@@ -125,6 +127,7 @@ export async function mount(root, { signal, go }) {
   }
 
   async function start() {
+    if (!videos.ready()) return;
     clearTimeout(waiting);
     asked.abort();
     press.disabled = true;
@@ -187,8 +190,8 @@ function kept() {
   }
 }
 
-function estimated({ usd, calls, duration_s, warnings, model, refine }, { video_set }) {
-  const rows = [["Model", model], ["Videos", video_set ? video_set.name : "sample library"], ["Calls", calls.toLocaleString("en")],
+function estimated({ usd, calls, duration_s, warnings, model, refine }, learned) {
+  const rows = [["Model", model], ["Videos", learned], ["Calls", calls.toLocaleString("en")],
     [refine.included ? "Of these, edits" : "Edits would add", `${refine.calls.toLocaleString("en")} · ${dollars(refine.usd.expected)}`],
     ["Takes about", duration_s < 1 ? "a moment" : about(1000 * duration_s)]];
   const range = usd.low !== usd.high && ` ${dollars(usd.low)} to ${dollars(usd.high)}`;

@@ -16,7 +16,7 @@ export async function mount(root, { signal }) {
       lifts("Hooks", "The same by how a script opens.", found.hook_types),
       hint("Association, never cause. The line is a 95 % interval: where it crosses 1 ×, nothing is shown yet."),
     ],
-    h("p", {}, h("a", { href: "#/runs" }, "Report a post"), " on the results page of its run."),
+    h("p", {}, "Posted a script? Open the results of ", h("a", { href: "#/runs" }, "its run"), ", and report the post below the script."),
   );
 }
 
@@ -25,7 +25,7 @@ function panel({ prediction_accuracy: share, interval, n, pairs, note, method, t
     h("div", {},
       h("h2", {}, share === null ? "Too early to say" : "The panel"),
       share !== null && h("p", { class: "price" }, percent(share),
-        h("small", {}, ` ${percent(interval[0])} to ${percent(interval[1])}`)),
+        h("small", {}, ` likely ${percent(interval[0])} to ${percent(interval[1])}`)),
       h("p", {}, note),
       hint(`${count(total, "post")} reported`,
         n > 0 && `, ${count(n, "script")} compared in ${count(pairs, "pair")}`, ".")),

@@ -12,24 +12,31 @@ export const pairs = (rows) => h("dl", { class: "pairs" }, rows.map(([name, valu
 // A drawing beside words that say the same.
 export const plot = (height, ...what) => svg("svg", { "aria-hidden": "true", width: "100%", height }, what);
 
+export const SEPARATOR = /[\n;|]/; // of several short texts in one
+
 let made = 0;
 
 // One control. `changed` is called after each edit; `get` and `set` speak the type of its kind: text, area, url: a text;
-// number: a number or null; list: an array of texts; select: a value of `options`, [value, label] each.
+// number: a number or null; list: an array of texts; select: a value of `options`, [value, label] each. A `note` stands
+// beside what is wrong until the control has another value.
 export function field({ name, label, hint, kind = "text", options = [], ...attributes }, changed = () => {}) {
   const id = `f${++made}-${name}`;
-  const control = kind === "list" ? chips(id, label, changed) : plain(kind, id, options, attributes, changed);
+  const edited = () => { note(); changed(); };
+  const control = kind === "list" ? chips(id, label, edited) : plain(kind, id, options, attributes, edited);
   const wrong = h("p", { class: "fault", id: `${id}-fault`, hidden: true });
-  control.input.setAttribute("aria-describedby", `${id}-hint ${id}-fault`);
+  const noted = h("p", { class: "hint noted", id: `${id}-note`, hidden: true });
+  control.input.setAttribute("aria-describedby", `${id}-hint ${id}-note ${id}-fault`);
   const el = h("div", { class: `field field-${kind}`, "data-field": name },
-    h("label", { for: id }, label), control.el, h("p", { class: "hint", id: `${id}-hint`, hidden: !hint }, hint), wrong);
+    h("label", { for: id }, label), control.el, h("p", { class: "hint", id: `${id}-hint`, hidden: !hint }, hint), noted, wrong);
+  const note = (text = "") => { noted.textContent = text; noted.hidden = !text; };
+  const set = (value) => { note(); control.set(value); };
   const error = (text) => {
     wrong.textContent = text;
     wrong.hidden = !text;
     if (text) control.input.setAttribute("aria-invalid", "true");
     else control.input.removeAttribute("aria-invalid");
   };
-  return { name, el, input: control.input, get: control.get, set: control.set, error };
+  return { name, el, input: control.input, get: control.get, set, note, error };
 }
 
 function plain(kind, id, options, attributes, changed) {
@@ -54,7 +61,7 @@ function chips(id, label, changed) {
   const put = (next) => { items = next; draw(); changed(); };
   const remove = (at) => { put(items.filter((_, i) => i !== at)); input.focus(); };
   const add = (text) => {
-    const more = text.split(/[\n;|]/).map((part) => part.trim()).filter((part) => part && !items.includes(part));
+    const more = text.split(SEPARATOR).map((part) => part.trim()).filter((part) => part && !items.includes(part));
     input.value = "";
     if (more.length) put([...items, ...more]);
   };

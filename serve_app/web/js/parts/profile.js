@@ -1,7 +1,6 @@
 // The creator's profile: eight examples to start from, nine fields, JSON in and out.
-import { h, announce } from "../dom.js";
-import { upload } from "../api.js";
-import { button, field, fold } from "./fields.js";
+import { announce, clear, h } from "../dom.js";
+import { SEPARATOR, alerted, button, field, fold, hint } from "./fields.js";
 
 const ESSENTIAL = [
   { name: "tone", label: "How you sound", kind: "area", required: true, maxlength: 2000,
@@ -18,6 +17,10 @@ const MORE = [
   { name: "recent_topics", label: "Recent topics", kind: "list", hint: "These are not repeated." },
 ];
 
+const MOST_BYTES = 1 << 20; // of a file
+const MOST_CHARS = 2000, MOST_ITEMS = 50; // of a field, as the API takes them
+const DEPTH = 3; // of what a profile may lie within: an order, a run, a list of examples
+
 // The form for a profile. `changed(sampleId | null)` is called after each edit.
 export function profileForm(samples, changed, signal) {
   const edited = () => { mark(null); changed(null); };
@@ -32,21 +35,20 @@ export function profileForm(samples, changed, signal) {
   const mark = (id) => samples.forEach((sample, i) => cards[i].setAttribute("aria-pressed", String(sample.id === id)));
   const get = () => Object.fromEntries(fields.map((one) => [one.name, one.get()]));
   const set = (profile, id = null) => { for (const one of fields) one.set(profile[one.name]); mark(id); };
-  const said = h("p", { class: "fault", role: "alert", hidden: true });
-  const say = (text) => { said.textContent = text; said.hidden = !text; };
+  const said = h("div", {});
 
   async function load(chosen) {
-    const form = new FormData();
-    form.append("file", chosen);
     try {
-      const profile = await upload("/api/creator-profiles", form);
+      const found = await read(chosen);
       if (signal.aborted) return;
-      set(profile);
-      say("");
+      set(found.profile);
+      fields.forEach((one) => one.note(found.notes[one.name]));
+      const told = `${chosen.name} is filled in${found.lacks.length ? `. It lacks: ${found.lacks.join(", ")}` : ""}.`;
+      clear(said, hint(told));
       changed(null);
-      announce(`${chosen.name} is filled in.`);
-    } catch (problem) {
-      say(problem.detail ?? String(problem));
+      announce(told);
+    } catch (error) {
+      clear(said, alerted(`${chosen.name}: ${error.message}`));
     }
   }
   const file = h("input", { type: "file", accept: "application/json,.json", class: "unseen", id: "profile-file",
@@ -60,6 +62,50 @@ export function profileForm(samples, changed, signal) {
       button("Save as JSON", () => download(get()), { class: "btn" }), said));
   return { el, fields, get, set, mark };
 }
+
+// What a file says of each field, in that field's kind, whatever the profile lies within; which required ones it
+// lacks; and what there is to say of a field. Throws an Error that says why there is nothing.
+async function read(file) {
+  if (file.size > MOST_BYTES) throw Error(`${(file.size / 1e6).toFixed(1)} MB; a profile has 1 MB at most.`);
+  const bytes = await file.arrayBuffer();
+  const mark = new Uint8Array(bytes.slice(0, 2)).join();
+  const coding = { "255,254": "utf-16le", "254,255": "utf-16be" }[mark] ?? "utf-8"; // spreadsheets and editors write these
+  let whole;
+  try {
+    whole = JSON.parse(new TextDecoder(coding, { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw Error(`this is not JSON. ${error.message}`);
+  }
+  const specs = [...ESSENTIAL, ...MORE], profile = {}, notes = {}, lacks = [];
+  let source = {}, most = 0;
+  for (const one of objects(whole)) {
+    const n = specs.filter(({ name }) => Object.hasOwn(one, name)).length;
+    if (n > most) [source, most] = [one, n];
+  }
+  for (const spec of specs) {
+    const { name, label, kind } = spec, given = Object.hasOwn(source, name) ? source[name] : null;
+    const all = texts(kind === "list" && typeof given === "string" ? given.split(SEPARATOR) : given);
+    const [value, fits, what] = kind === "list" ? [all, MOST_ITEMS, ""] : [all.join(", "), MOST_CHARS, " characters"];
+    profile[name] = value.slice(0, fits);
+    const needed = ESSENTIAL.includes(spec);
+    if (value.length > fits) notes[name] = `Only the first ${fits.toLocaleString("en")}${what} of ${value.length.toLocaleString("en")} are taken.`;
+    else if (!value.length && given?.length !== 0 && (needed || given !== null)) {
+      notes[name] = `${file.name} has nothing for this.`;
+      if (needed) lacks.push(label);
+    }
+  }
+  if (!specs.some(({ name }) => profile[name].length)) throw Error("there is no profile in it: no tone, vocabulary, catchphrases or topics to avoid.");
+  return { profile, notes, lacks };
+}
+
+function* objects(value, levels = DEPTH) {
+  if (value === null || typeof value !== "object") return;
+  yield value;
+  if (levels) for (const one of Object.values(value)) yield* objects(one, levels - 1);
+}
+
+const texts = (value) => [value].flat().filter((one) => ["string", "number"].includes(typeof one))
+  .map((one) => String(one).trim()).filter(Boolean);
 
 function download(profile) {
   const url = URL.createObjectURL(new Blob([JSON.stringify(profile, null, 1) + "\n"], { type: "application/json" }));
