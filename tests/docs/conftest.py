@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -68,6 +69,7 @@ def serving(env: dict[str, str], folder: Path) -> Iterator[tuple[str, str]]:
     try:
         while (found := re.search(r"the API is at (http://\S+)/api", said.read_text())) is None:
             assert process.poll() is None, said.read_text()
+            time.sleep(0.05)
         raylet = next(child for child in process.children(recursive=True) if child.name() == "raylet")
         flag = "--gcs-address="
         yield found[1], next(word.removeprefix(flag) for word in raylet.cmdline() if word.startswith(flag))
