@@ -56,12 +56,13 @@ class AllRuns:
         except RunNotFound:
             return dict((await self._record(run_id)).summary)
 
-    async def rows(self, session_id: str | None = None) -> list[Document]:
-        """Every run of one session, or of all, oldest first: at least what ``row_of`` says of each.
+    async def rows(self, session_id: str | None = None, *, counted: bool = True) -> list[Document]:
+        """Every run of one session, or of all, oldest first: at least what ``row_of`` says of each, its calls only
+        if ``counted``.
 
         Without the archive those that Redis has: whoever watches them needs no archive for it.
         """
-        rows = [row_of(snapshot) for snapshot in await self.store.runs(session_id)]
+        rows = [row_of(snapshot) for snapshot in await self.store.runs(session_id, counted=counted)]
         known = {row["run_id"] for row in rows}
         try:
             past = await self.archive.records.runs(session_id)
