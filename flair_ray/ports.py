@@ -355,11 +355,7 @@ class RunStore(Protocol):
     async def inputs(self, key: str) -> RunInputs: ...
     async def snapshot(self, run_id: RunId) -> RunSnapshot: ...
     async def runs(self, session_id: str | None = None, *, counted: bool = True) -> list[RunSnapshot]:
-        """Every known run of one session, or of all, oldest first.
-
-        Not ``counted``: of each stage its status and total alone, which is a tenth of the work.
-        """
-        ...
+        """Every known run of one session, or of all, oldest first; not ``counted``: of each stage its status alone."""
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         """Raises RunConflict while another driver's lease lives."""

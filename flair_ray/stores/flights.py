@@ -36,8 +36,8 @@ from flair_ray.stores.redis_store import translated
 from flair_ray.stores.scripts import load_scripts
 
 LEASE_S = 15.0
-"""A process that starts a hundred runs' shards on busy cores was seen to renew nothing for eight: all its questions were
-asked twice. Followers of the dead rarely wait for it, as the driver that saw them die says so."""
+"""A process that starts a hundred runs' shards on busy cores was seen to renew nothing for eight seconds: its questions
+were all asked twice. Followers of the dead rarely wait for it, as the driver that saw them die says so."""
 CLAIM_TTL_MS = 86_400_000
 """A claim outlives no day, whatever becomes of its owner."""
 BATCH = 500

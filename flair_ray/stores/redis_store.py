@@ -20,7 +20,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -34,15 +34,15 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from flair_ray.domain.calls import CALL_COUNTS, CallTally, Usage
 from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.events import Event, EventDraft, EventName, Json, begins
-from flair_ray.domain.ids import ItemId, RunId, StageName, told_as
-from flair_ray.domain.money import MICROS
-from flair_ray.domain.runs import NO_REQUEST, RunInputs, RunSnapshot, RunSpec, RunStatus, StageCounts
+from flair_ray.domain.ids import ItemId, RunId, StageName
+from flair_ray.domain.runs import NO_REQUEST, RunInputs, RunSnapshot, RunSpec, RunStatus
 from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
 from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
 from flair_ray.ports import Claim, Lease, Recorded, StageJob
 from flair_ray.stores import keys
 from flair_ray.stores.pool import Pool
 from flair_ray.stores.scripts import load_scripts
+from flair_ray.stores.snapshots import read_snapshot
 
 POOL_SIZE = 64
 """Connections of one process. A worker's calls take well under a millisecond each, so few are ever in use;
@@ -193,7 +193,7 @@ class RedisRunStore:
                     pipe.hlen(keys.results(run_id, spec.fingerprint, stage))
             found = iter(await pipe.execute())
         return [
-            _snapshot(*row, [(stage, next(found), next(found)) for stage in spec.stages], spec)
+            read_snapshot(*row, [(stage, next(found), next(found)) for stage in spec.stages], spec)
             for row, spec in zip(rows, specs, strict=True)
         ]
 
@@ -205,7 +205,7 @@ class RedisRunStore:
                 pipe.hgetall(keys.run(run_id))
             runs = await pipe.execute()
         known = [(run_id, run, decode(RunSpec, run["spec"])) for run_id, run in zip(ids, runs, strict=True) if run]
-        return [_snapshot(i, run, {}, [(stage, {}, 0) for stage in spec.stages], spec) for i, run, spec in known]
+        return [read_snapshot(i, run, {}, [(stage, {}, 0) for stage in spec.stages], spec) for i, run, spec in known]
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         lease_keys = [keys.lease(run_id), keys.run(run_id)]
@@ -448,62 +448,3 @@ def _counters(tally: CallTally) -> list[str | int]:
     counts = {name: getattr(tally, name) for name in CALL_COUNTS}
     counts |= {f.name: getattr(tally.usage, f.name) for f in fields(Usage)}
     return [part for name, n in counts.items() if n for part in (name, n)]
-
-
-def _tally(stored: Mapping[str, str]) -> CallTally:
-    def count(name: str) -> int:
-        return int(stored.get(name, 0))
-
-    return CallTally(
-        **{name: count(name) for name in CALL_COUNTS}, usage=Usage(*(count(f.name) for f in fields(Usage)))
-    )
-
-
-def _snapshot(
-    run_id: RunId,
-    run: Mapping[str, str],
-    budget: Mapping[str, str],
-    counted: Sequence[tuple[StageName, Mapping[str, str], int]],
-    spec: RunSpec,
-) -> RunSnapshot:
-    stage = run.get("stage")
-    begun, finished = run.get(f"begun:{StageName.S1.value}"), run.get("finished_ms")
-    return RunSnapshot(
-        run_id=run_id,
-        status=RunStatus(run["status"]),
-        session_id=run["session"],
-        created_at_ms=int(run["created_ms"]),
-        current_stage=told_as(StageName(stage)) if stage else None,
-        stages={
-            name: replace(_stage_counts(name, run, tally, done), unsure_usd=_unsure_usd(name, run, budget, spec))
-            for name, tally, done in counted
-        },
-        begun_at_ms=int(begun) if begun else None,
-        finished_at_ms=int(finished) if finished else None,
-        error=run.get("error"),
-        exit_code=int(run.get("exit_code", 0)),
-        spec=spec,
-        recovering="recover" in run,
-        request_id=run.get("request", NO_REQUEST),
-    )
-
-
-def _unsure_usd(stage: StageName, run: Mapping[str, str], budget: Mapping[str, str], spec: RunSpec) -> float | None:
-    """What is still reserved when a stage is over was lost with its worker."""
-    if spec.money.purse(stage) is None:
-        return None
-    kept = ("unsure", "reserved") if f"ended:{stage.value}" in run else ("unsure",)
-    return sum(int(budget.get(f"{name}:{stage.value}", 0)) for name in kept) / MICROS
-
-
-def _stage_counts(stage: StageName, run: Mapping[str, str], tally: Mapping[str, str], completed: int) -> StageCounts:
-    begun, ended = run.get(f"begun:{stage.value}"), run.get(f"ended:{stage.value}")
-    total = int(run.get(f"total:{stage.value}", 0))
-    return StageCounts(
-        status="completed" if ended else "running" if begun else "pending",
-        total=total,
-        completed=total if ended and not completed else completed,
-        skipped=int(tally.get("skipped", 0)),
-        elapsed_s=(int(ended) - int(begun)) / 1000 if begun and ended else None,
-        tally=_tally(tally),
-    )
