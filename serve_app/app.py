@@ -39,13 +39,8 @@ MAX_ONGOING = 5_000
 MAX_QUEUED = 1_000
 BACKPRESSURE_RETRY_S = 2
 DRAIN_S = 30.0
-"""How long a replica that is stopped may let its streams go on."""
+"""How long a replica that is stopped may let its streams go on; their clients come back to another one."""
 CHECK_S = 5.0
-CHECK_EVERY_S = 5.0
-UNASKED_S = 20.0
-"""A replica that Serve has not asked for its health for this long is being stopped, and sends its viewers to another
-before its DRAIN_S are over: Serve does not tell the app, and cuts what is open then. Where it is Serve's controller
-that is away, they come back here."""
 FRESH_S = 1.0
 """A host that has answered within it is not asked for its health again: many ask, and it has work to do."""
 
@@ -97,14 +92,10 @@ class Api:
     """The app, which Serve puts under ``app``, and what Serve asks it."""
 
     app: Starlette
-    _farewell: asyncio.TimerHandle | None = None
 
     async def check_health(self) -> None:
         """Raises when Redis or the run hosts do not answer; a replica that cannot reach them is replaced."""
         studio: Studio = self.app.state.studio
-        if self._farewell:
-            self._farewell.cancel()
-        self._farewell = asyncio.get_running_loop().call_later(UNASKED_S, studio.streams.feed.dismiss)
         await studio.check()
 
 
@@ -126,7 +117,6 @@ def build(settings: Settings, redis_url: str, replicas: int = 1, most: int = 4) 
         ),
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=BACKPRESSURE_RETRY_S),
         max_surge_percent=100,
-        health_check_period_s=CHECK_EVERY_S,
         health_check_timeout_s=2 * CHECK_S,
         graceful_shutdown_timeout_s=DRAIN_S,
         ray_actor_options={"num_cpus": 0},

@@ -16,7 +16,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,8 +56,7 @@ def id_parts(event_id: str) -> IdParts:
 class Viewer:
     """What has come for one viewer and was not taken yet."""
 
-    queue: asyncio.Queue[Event | None] = field(default_factory=lambda: asyncio.Queue(QUEUE))
-    """None wakes a viewer that is sent away."""
+    queue: asyncio.Queue[Event] = field(default_factory=lambda: asyncio.Queue(QUEUE))
     behind: bool = False
     """Its queue was full: what follows is in the log only."""
 
@@ -80,8 +79,6 @@ class Feed:
         self._reading: asyncio.Task[None] | None = None
         self._waking: set[asyncio.Task[None]] = set()
         self._viewers = 0
-        self.dismissals = 0
-        """How often all who watched were sent away: whoever began before the last time is to go."""
 
     @contextmanager
     def watching(self, run_id: RunId, after: str) -> Iterator[tuple[Viewer, str]]:
@@ -103,13 +100,6 @@ class Feed:
             watched.viewers.discard(viewer)
             if not watched.viewers and self._runs.get(run_id) is watched:
                 del self._runs[run_id]
-
-    def dismiss(self) -> None:
-        """Sends away all who watch now."""
-        self.dismissals += 1
-        for viewer in (viewer for watched in self._runs.values() for viewer in watched.viewers):
-            with suppress(asyncio.QueueFull):  # then it has something to wake up for
-                viewer.queue.put_nowait(None)
 
     async def first(self, run_id: RunId) -> Event | None:
         """The earliest event that the log of a run has. Raises StoreUnavailable."""

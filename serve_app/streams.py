@@ -7,9 +7,8 @@
 A viewer gets every event once and in order: the feed says from which id on its queue is whole, what lies before is
 read from the log, and nothing at or below the last id that was sent is sent again. A terminal event ends the stream
 when the run is over and nothing follows it in the log; one that a recovery follows is history. When Redis is away the
-stream just ends: the client comes back with its id. So it does after a ``reconnect``, by which a process that is about
-to end sends its viewers to another. That and a heartbeat are named events that no log holds; they repeat the last id,
-so that they move nobody's cursor. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+stream just ends: the client comes back with its id. A heartbeat is a named event that no log holds; it repeats the last
+id, so that it does not move anybody's cursor. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from __future__ import annotations
@@ -77,27 +76,22 @@ class Streams:
 
     async def watch(self, run_id: RunId, cursor: str = "0") -> AsyncGenerator[Envelope, None]:
         """Every message for a viewer who has everything up to ``cursor``."""
-        at, dismissals = cursor, self.feed.dismissals
+        at = cursor
         try:
             if missed := await self._missed(run_id, cursor):
                 yield missed
             while True:
-                async with aclosing(self._once(run_id, at, dismissals)) as messages:
+                async with aclosing(self._once(run_id, at)) as messages:
                     async for message in messages:
                         at = str(message["id"])
                         yield message
-                        if self.feed.dismissals > dismissals:
-                            break
                 if await self.is_finished(run_id, at):
-                    return
-                if self.feed.dismissals > dismissals:
-                    yield _unstored("reconnect", await self.store.snapshot(run_id), at)
                     return
         except (StoreUnavailable, RunNotFound):
             return  # never a terminal event: the client comes back and is told
 
-    async def _once(self, run_id: RunId, at: str, dismissals: int) -> AsyncGenerator[Envelope, None]:
-        """From the log into the feed, until the run may be over, the viewer has fallen behind or is sent away."""
+    async def _once(self, run_id: RunId, at: str) -> AsyncGenerator[Envelope, None]:
+        """From the log into the feed, until the run may be over or the viewer has fallen behind."""
         last: Event | None = None
         async for event in self._logged(run_id, at):
             last, at = event, event.event_id
@@ -109,8 +103,6 @@ class Streams:
                 async for event in self._logged(run_id, at):
                     at = event.event_id
                     yield event.envelope()
-            if self.feed.dismissals > dismissals:
-                return
             async for message in self._live(run_id, at, viewer):
                 yield message
 
@@ -124,8 +116,6 @@ class Streams:
                 if snapshot.over:
                     return
                 continue
-            if event is None:
-                return
             if id_parts(event.event_id) <= id_parts(at):
                 continue
             at = event.event_id

@@ -12,7 +12,6 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from starlette.types import ASGIApp
 
 from flair_ray.actors.run_host import RunHost
 from flair_ray.actors.video_desk import VideoDesk
@@ -93,27 +92,21 @@ def serve_api(redis_url: str, hosts: LocalHosts) -> Serve:
     ) -> AsyncIterator[httpx2.AsyncClient]:
         opening = partial(open_front, settings, redis_url, hosts, heartbeat_s)
         app = build_asgi(opening, settings.cors_origins.split(), patience_s=patience_s, most=most)
-        async with behind_uvicorn(app, port) as client:
-            yield client
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=port, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
+        )
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110  # it has nothing else to wait for
+            await asyncio.sleep(0.01)
+        port = port or server.servers[0].sockets[0].getsockname()[1]
+        try:
+            async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            await serving
 
     return opened
-
-
-@asynccontextmanager
-async def behind_uvicorn(app: ASGIApp, port: int = 0) -> AsyncIterator[httpx2.AsyncClient]:
-    server = uvicorn.Server(
-        uvicorn.Config(app, port=port, lifespan="on", ws="none", log_level="error", timeout_graceful_shutdown=1)
-    )
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110  # it has nothing else to wait for
-        await asyncio.sleep(0.01)
-    port = port or server.servers[0].sockets[0].getsockname()[1]
-    try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        await serving
 
 
 @pytest.fixture
