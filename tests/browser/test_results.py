@@ -189,7 +189,7 @@ async def test_what_was_posted_is_reported_and_corrected(api: httpx2.AsyncClient
     for label, number in numbers.items():
         await page.get_by_label(label).fill(number)
     await page.get_by_role("button", name="Save").click()
-    await expect(page.get_by_text("Saved.")).to_be_visible()
+    await expect(page.get_by_text("Saved. From ten posts")).to_be_visible()
     await page.get_by_role("button", name="Correct").click()
     await page.get_by_label("Views").fill("2000")
     await page.get_by_role("button", name="Save").click()

@@ -54,7 +54,6 @@ STAYS |= {
     "test_a_run_under_way_is_cancelled_and_deleted",
     "test_a_run_whose_driver_died_is_deleted_when_its_lease_ends",
     "test_a_viewer_who_reads_slowly_loses_nothing",
-    "test_who_reads_what_there_was_is_sent_away_too",
     "test_many_viewers_are_one_reader",
     "test_twelve_posts_teach_and_the_next_run_is_told",
 }
