@@ -25,9 +25,11 @@ async def watch_raw(port: int, run_id: str, ready: asyncio.Semaphore) -> list[by
     """The events' data as they come; HTTP/1.0, so that nothing stands between them."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /api/pipeline/status/{run_id} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-    first = await reader.readuntil(b"\ndata: ")
-    assert first.startswith(b"HTTP/1.1 200"), first
-    ready.release()
+    try:
+        first = await reader.readuntil(b"\ndata: ")
+        assert first.startswith(b"HTTP/1.1 200"), first
+    finally:
+        ready.release()  # one that failed is not waited for
     rest = await reader.read(-1)
     writer.close()
     with suppress(ConnectionError):
