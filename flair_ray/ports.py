@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,16 @@ from flair_ray.domain.ids import ItemId, RunId, ScriptId, StageName
 from flair_ray.domain.money import Purse
 from flair_ray.domain.personas import PersonaKey, PersonaState
 from flair_ray.domain.posts import Post, RunRecord
-from flair_ray.domain.runs import NO_REQUEST, Limits, ModelChoice, RunInputs, RunSnapshot, RunSpec, RunStatus
+from flair_ray.domain.runs import (
+    NO_REQUEST,
+    Limits,
+    ModelChoice,
+    RunInputs,
+    RunOutline,
+    RunSnapshot,
+    RunSpec,
+    RunStatus,
+)
 from flair_ray.domain.work import Done, Skipped, Voter
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -354,8 +363,12 @@ class RunStore(Protocol):
     async def spec(self, run_id: RunId) -> RunSpec: ...
     async def inputs(self, key: str) -> RunInputs: ...
     async def snapshot(self, run_id: RunId) -> RunSnapshot: ...
-    async def runs(self, session_id: str | None = None, *, counted: bool = True) -> list[RunSnapshot]:
-        """Every known run of one session, or of all, oldest first; not ``counted``: of each stage its status alone."""
+    async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
+        """Every known run of one session, or of all, oldest first."""
+        ...
+
+    async def outlines(self, session_id: str | None = None) -> list[RunOutline]:
+        """The same runs, for a list: many times as fast."""
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         """Raises RunConflict while another driver's lease lives."""
@@ -457,8 +470,8 @@ class Records(Protocol):
 
     async def keep_run(self, record: RunRecord) -> None: ...
     async def run(self, run_id: RunId) -> RunRecord | None: ...
-    async def runs(self, session_id: str | None = None) -> list[RunRecord]:
-        """Of one session, or of all, oldest first."""
+    async def runs(self, session_id: str | None = None, besides: Collection[RunId] = ()) -> list[RunRecord]:
+        """Of one session, or of all, oldest first, but for those that are known already."""
         ...
 
     async def forget_run(self, run_id: RunId) -> None:

@@ -18,7 +18,6 @@ from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import prepare
 from flair_ray.errors import RunConflict
 from flair_ray.prompts import FEEDBACK_NAMES, NAMES, feedback_prompt, prompt
-from flair_ray.wiring import usable_videos
 from serve_app.answers import (
     NDJSON,
     RANKING_FIELDS,
@@ -42,7 +41,7 @@ from serve_app.performance import PERFORMANCE_ROUTES
 from serve_app.request_ids import request_id
 from serve_app.signin import SIGNIN_ROUTES
 from serve_app.streams import cursor_of, ndjson, sse
-from serve_app.studio import studio_of, usable_providers
+from serve_app.studio import studio_of
 from serve_app.tenants import session_of, tenant_of
 from serve_app.uploads import upload_profile, upload_videos
 from serve_app.videos import VIDEO_ROUTES
@@ -159,8 +158,8 @@ async def estimate_run(request: Request) -> Response:
 
 async def providers(request: Request) -> Response:
     """What can write and film, here and now; the first is what a form preselects."""
-    reasoning, video = await asyncio.to_thread(lambda: (usable_providers(), usable_videos()))
-    return JSONResponse({"reasoning": reasoning, "video": video})
+    usable = studio_of(request).usable
+    return JSONResponse({"reasoning": usable.reasoning, "video": usable.video})
 
 
 async def prompts_preview(request: Request) -> Response:

@@ -62,6 +62,14 @@ class RunHosts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Usable:
+    """What can write and film, here and now, the default first: keys and packages change with the process only."""
+
+    reasoning: list[str]
+    video: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Studio:
     settings: Settings
     store: RunStore
@@ -76,6 +84,7 @@ class Studio:
     spending: Spending
     news: asyncio.Event
     """There is something to adopt."""
+    usable: Usable
     tenants: tuple[Tenant, ...] = ()
     """Those with a token; none: whoever reaches the port may do everything."""
 
@@ -106,7 +115,7 @@ class Studio:
         _, order = make_order(options, self.settings, keyless=keyless)
         video_model = body.video_model if body.video_model in VIDEO_PROVIDERS else None
         remarks = [*order.remarks]
-        if body.video_model is not None and body.video_model not in usable_videos():
+        if body.video_model is not None and body.video_model not in self.usable.video:
             remarks.append(f"video_model {body.video_model!r} cannot be used here as things are.")
         order = replace(order, session_id=session_id, video_model=video_model, remarks=tuple(remarks))
         return await with_lessons(order, self.runs.archive.records)
@@ -193,6 +202,7 @@ async def open_front(
             admissions,
             Spending(store, admissions),
             news,
+            Usable(await asyncio.to_thread(usable_providers), await asyncio.to_thread(usable_videos)),
             read_tenants(settings.api_tokens.get_secret_value()),
         )
     finally:

@@ -138,6 +138,24 @@ class StageCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOutline:
+    """What a list says of a run."""
+
+    run_id: RunId
+    status: RunStatus
+    created_at_ms: int
+    current_stage: StageName | None
+    stages: Mapping[StageName, str]
+    """Each one's status."""
+    finished_at_ms: int | None
+    error: str | None
+    provider: str
+    model: str
+    title: str
+    """What the creator makes, as far as the profile says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSnapshot:
     """Everything about a run at one moment."""
 

@@ -18,7 +18,7 @@ from flair_ray.domain.ids import RunId
 from flair_ray.domain.posts import RunRecord
 from flair_ray.domain.runs import RunSnapshot
 from flair_ray.engine.archive import Archive
-from flair_ray.engine.results import gather_result, row_of, summary_of
+from flair_ray.engine.results import gather_result, outline_of, row_of, summary_of
 from flair_ray.errors import ArchiveUnavailable, RunNotFound
 from flair_ray.outputs import render_outputs, unzipped
 from flair_ray.ports import RunStore
@@ -62,14 +62,16 @@ class AllRuns:
 
         Without the archive those that Redis has: whoever watches them needs no archive for it.
         """
-        rows = [row_of(snapshot) for snapshot in await self.store.runs(session_id, counted=counted)]
-        known = {row["run_id"] for row in rows}
+        if counted:
+            rows = [row_of(outline_of(run)) | {"calls": run.tally.calls} for run in await self.store.runs(session_id)]
+        else:
+            rows = [row_of(outline) for outline in await self.store.outlines(session_id)]
         try:
-            past = await self.archive.records.runs(session_id)
+            past = await self.archive.records.runs(session_id, {row["run_id"] for row in rows})
         except ArchiveUnavailable as err:
             log.warning("only the runs that Redis has are listed: %s", err)
             past = []
-        rows += [dict(record.summary) for record in past if record.run_id not in known]
+        rows += [dict(record.summary) for record in past]
         return sorted(rows, key=lambda row: (row["created_at_ms"], row["run_id"]))
 
     async def live(self, run_id: RunId) -> RunResult | None:

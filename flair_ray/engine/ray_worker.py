@@ -143,14 +143,16 @@ class ShardHost:
 def step_back() -> None:
     """This process takes the cores that whoever answers requests leaves.
 
-    Ten steps are a tenth of a share, and not the last place: leases are to be renewed however busy the cores are. Linux
-    counts for each thread, and most are Ray's and there already.
+    On Linux as idle work, which makes way at once: however nice, a worker keeps its core to the end of its slice, and a
+    start waits for it at every step of its way, 8 ms instead of 5 among a hundred users. What it stands behind is its
+    own group's only, a container or a terminal, and there the API: with a thousand users at it, every run still ended.
+    The kernel counts for each thread, and most are Ray's and there already.
     """
-    nice = os.nice(10)
+    os.nice(10)
     if sys.platform == "linux":
         for thread in os.listdir("/proc/self/task"):
-            with suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, int(thread), nice)
+            with suppress(OSError):  # the thread has ended, or a sandbox does not have this
+                os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
 
 
 def _persistent_loop() -> asyncio.AbstractEventLoop:

@@ -8,7 +8,7 @@ from typing import Any
 from flair_ray.domain.codec import plain
 from flair_ray.domain.ids import SIX, RunId, StageName
 from flair_ray.domain.money import dollars
-from flair_ray.domain.runs import RunSnapshot, RunSpec, RunStatus
+from flair_ray.domain.runs import RunOutline, RunSnapshot, RunSpec, RunStatus
 from flair_ray.engine.loading import load_state
 from flair_ray.engine.state import RunState
 from flair_ray.errors import BudgetSpent
@@ -78,22 +78,36 @@ def _notices(state: RunState, cost: Cost) -> tuple[str, ...]:
     return tuple(notices)
 
 
-def row_of(snapshot: RunSnapshot) -> dict[str, Any]:
-    """A run in a list, as plain JSON: quick to make, for lists are long."""
+def outline_of(snapshot: RunSnapshot) -> RunOutline:
+    """What a list says of it."""
     spec = _spec(snapshot)
-    model, profile = spec.model, spec.profile
+    return RunOutline(
+        run_id=snapshot.run_id,
+        status=snapshot.status,
+        created_at_ms=snapshot.created_at_ms,
+        current_stage=snapshot.current_stage,
+        stages={name: counts.status for name, counts in snapshot.stages.items() if name in SIX},
+        finished_at_ms=snapshot.finished_at_ms,
+        error=snapshot.error,
+        provider=spec.model.provider,
+        model=spec.model.model,
+        title=spec.profile.niche or spec.profile.tone,
+    )
+
+
+def row_of(outline: RunOutline) -> dict[str, Any]:
+    """A run in a list, as plain JSON: quick to make, for lists are long."""
     return {
-        "run_id": snapshot.run_id,
-        "status": snapshot.status.value,
-        "current_stage": snapshot.current_stage.value if snapshot.current_stage else None,
-        "stages": {name.value: counts.status for name, counts in snapshot.stages.items() if name in SIX},
-        "created_at_ms": snapshot.created_at_ms,
-        "finished_at_ms": snapshot.finished_at_ms,
-        "provider": model.provider,
-        "model": model.model,
-        "title": profile.niche or profile.tone,
-        "calls": sum(counts.tally.calls for counts in snapshot.stages.values()),
-        "error": snapshot.error,
+        "run_id": outline.run_id,
+        "status": outline.status.value,
+        "current_stage": outline.current_stage.value if outline.current_stage else None,
+        "stages": {name.value: status for name, status in outline.stages.items()},
+        "created_at_ms": outline.created_at_ms,
+        "finished_at_ms": outline.finished_at_ms,
+        "provider": outline.provider,
+        "model": outline.model,
+        "title": outline.title,
+        "error": outline.error,
     }
 
 
@@ -113,7 +127,8 @@ def summary_of(snapshot: RunSnapshot) -> dict[str, Any]:
         "rigor",
         "refine",
     )
-    return row_of(snapshot) | {
+    return row_of(outline_of(snapshot)) | {
+        "calls": snapshot.tally.calls,
         "session_id": snapshot.session_id,
         "begun_at_ms": snapshot.begun_at_ms,
         "recovering": snapshot.recovering,

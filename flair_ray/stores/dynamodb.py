@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
@@ -60,12 +60,13 @@ class DynamoRecords:
         found = await self._query("pk = :pk AND sk = :sk", {":pk": _partition(run_id), ":sk": RUN})
         return _record(found[0]) if found else None
 
-    async def runs(self, session_id: str | None = None) -> list[RunRecord]:
+    async def runs(self, session_id: str | None = None, besides: Collection[RunId] = ()) -> list[RunRecord]:
         if session_id is None:
             found = await self._pages("scan", FilterExpression="sk = :run", values={":run": RUN})
         else:
             found = await self._of_session(session_id, RUN)
-        return sorted(map(_record, found), key=lambda record: (record.created_at_ms, record.run_id))
+        records = [record for record in map(_record, found) if record.run_id not in besides]
+        return sorted(records, key=lambda record: (record.created_at_ms, record.run_id))
 
     async def forget_run(self, run_id: RunId) -> None:
         """In the order of sort keys: the run itself is the last to go."""

@@ -1,8 +1,10 @@
 """Runs and posts for good, in one SQLite file of the data directory.
 
-A call is one transaction: several processes may write at once, and a crash leaves nothing half written. The connection
-stays open, because opening one takes longer than what is asked of it. ``posted_at_ms`` stands in a column, because a
-post that is reported again keeps its first one.
+A call is one transaction: several processes may write at once, and a crash leaves nothing half written. Connections
+stay open, because opening one takes longer than what is asked of it. Writes go ahead to a log (WAL), so that they keep
+no reader waiting, and what is read is read at once: going to a thread and back takes many times as long, and under load
+the loop waits for the thread that has the interpreter. ``posted_at_ms`` stands in a column, because a post that is
+reported again keeps its first one.
 """
 
 from __future__ import annotations
@@ -10,10 +12,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+
+from pydantic_core import to_json
 
 from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.ids import RunId
@@ -51,18 +56,23 @@ class LocalRecords:
         self._file = file
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
 
     async def keep_run(self, record: RunRecord) -> None:
         ends = (record.created_at_ms, record.finished_at_ms)
         await self._do((KEEP_RUN, (record.run_id, record.session_id, *ends, encode(record))))
 
     async def run(self, run_id: RunId) -> RunRecord | None:
-        rows = await self._do(("SELECT body FROM runs WHERE run_id = ?", (run_id,)))
+        rows = await self._read("SELECT body FROM runs WHERE run_id = ?", run_id)
         return decode(RunRecord, str(rows[0][0])) if rows else None
 
-    async def runs(self, session_id: str | None = None) -> list[RunRecord]:
-        query = "SELECT body FROM runs WHERE ?1 IS NULL OR session_id = ?1 ORDER BY created_at_ms, run_id"
-        return [decode(RunRecord, str(body)) for (body,) in await self._do((query, (session_id,)))]
+    async def runs(self, session_id: str | None = None, besides: Collection[RunId] = ()) -> list[RunRecord]:
+        query = """SELECT body FROM runs WHERE (?1 IS NULL OR session_id = ?1)
+            AND run_id NOT IN (SELECT value FROM json_each(?2)) ORDER BY created_at_ms, run_id"""
+        return [
+            decode(RunRecord, str(body))
+            for (body,) in await self._read(query, session_id, to_json([*besides]).decode())
+        ]
 
     async def forget_run(self, run_id: RunId) -> None:
         both = ("DELETE FROM posts WHERE run_id = ?", "DELETE FROM runs WHERE run_id = ?")
@@ -87,8 +97,14 @@ class LocalRecords:
 
     async def _posts(self, condition: str, value: str | None) -> list[Post]:
         query = f"SELECT body, posted_at_ms FROM posts WHERE {condition} ORDER BY posted_at_ms, post_url"  # noqa: S608  # ours
-        rows = await self._do((query, (value,)))
+        rows = await self._read(query, value)
         return [replace(decode(Post, str(body)), posted_at_ms=int(at_ms)) for body, at_ms in rows]
+
+    async def _read(self, query: str, *values: str | None) -> list[Row]:
+        if self._reader is not None:
+            with suppress(sqlite3.Error):  # in the way is whoever mends the file, or worse, which a thread finds out
+                return self._reader.execute(query, values).fetchall()
+        return await self._do((query, values))
 
     async def _do(self, *statements: tuple[str, Sequence[str | int | None]]) -> list[Row]:
         return await asyncio.to_thread(self._transact, statements)
@@ -112,9 +128,12 @@ class LocalRecords:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self._file, timeout=BUSY_S, check_same_thread=False)
             self._db.executescript(TABLES)
+            with suppress(sqlite3.OperationalError):  # another process is doing it
+                self._db.execute("PRAGMA journal_mode = WAL")
+            self._reader = sqlite3.connect(self._file, timeout=0, check_same_thread=False)
         return self._db
 
     def _forget(self) -> None:
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        for connection in filter(None, (self._reader, self._db)):
+            connection.close()
+        self._reader = self._db = None

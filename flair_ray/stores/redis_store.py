@@ -35,14 +35,14 @@ from flair_ray.domain.calls import CALL_COUNTS, CallTally, Usage
 from flair_ray.domain.codec import decode, encode
 from flair_ray.domain.events import Event, EventDraft, EventName, Json, begins
 from flair_ray.domain.ids import ItemId, RunId, StageName
-from flair_ray.domain.runs import NO_REQUEST, RunInputs, RunSnapshot, RunSpec, RunStatus
+from flair_ray.domain.runs import NO_REQUEST, RunInputs, RunOutline, RunSnapshot, RunSpec, RunStatus
 from flair_ray.domain.work import Done, Skipped, dump_outcome, load_outcome
 from flair_ray.errors import InfrastructureError, LeaseLost, RunConflict, RunNotFound, StoreUnavailable
 from flair_ray.ports import Claim, Lease, Recorded, StageJob
 from flair_ray.stores import keys
 from flair_ray.stores.pool import Pool
 from flair_ray.stores.scripts import load_scripts
-from flair_ray.stores.snapshots import read_snapshot
+from flair_ray.stores.snapshots import read_outline, read_snapshot
 
 POOL_SIZE = 64
 """Connections of one process. A worker's calls take well under a millisecond each, so few are ever in use;
@@ -170,12 +170,23 @@ class RedisRunStore:
             raise RunNotFound(run_id)
         return found[0]
 
-    async def runs(self, session_id: str | None = None, *, counted: bool = True) -> list[RunSnapshot]:
+    async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
+        return await self._snapshots(await self._ids(session_id))
+
+    async def outlines(self, session_id: str | None = None) -> list[RunOutline]:
+        ids = await self._ids(session_id)
+        async with translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for run_id in ids:
+                pipe.hgetall(keys.run(run_id))
+            found = await pipe.execute()
+        return [read_outline(run_id, run) for run_id, run in zip(ids, found, strict=True) if run]
+
+    async def _ids(self, session_id: str | None) -> list[RunId]:
         index = keys.all_runs() if session_id is None else keys.session_runs(session_id)
         async with translated():
             ids: Any = await self._redis.zrange(index, 0, -1)
-        read = self._snapshots if counted else self._outlines
-        return await read([RunId(i) for i in ids])
+        return [RunId(run_id) for run_id in ids]
 
     async def _snapshots(self, ids: Sequence[RunId]) -> list[RunSnapshot]:
         async with translated():
@@ -196,16 +207,6 @@ class RedisRunStore:
             read_snapshot(*row, [(stage, next(found), next(found)) for stage in spec.stages], spec)
             for row, spec in zip(rows, specs, strict=True)
         ]
-
-    async def _outlines(self, ids: Sequence[RunId]) -> list[RunSnapshot]:
-        """One command a run instead of two and two for each stage."""
-        async with translated():
-            pipe = self._redis.pipeline(transaction=False)
-            for run_id in ids:
-                pipe.hgetall(keys.run(run_id))
-            runs = await pipe.execute()
-        known = [(run_id, run, decode(RunSpec, run["spec"])) for run_id, run in zip(ids, runs, strict=True) if run]
-        return [read_snapshot(i, run, {}, [(stage, {}, 0) for stage in spec.stages], spec) for i, run, spec in known]
 
     async def acquire(self, run_id: RunId, ttl_s: float) -> Lease:
         lease_keys = [keys.lease(run_id), keys.run(run_id)]

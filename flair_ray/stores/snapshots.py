@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
+from pydantic_core import from_json
+
 from flair_ray.domain.calls import CALL_COUNTS, CallTally, Usage
-from flair_ray.domain.ids import RunId, StageName, told_as
+from flair_ray.domain.ids import SIX, RunId, StageName, told_as
 from flair_ray.domain.money import MICROS
-from flair_ray.domain.runs import NO_REQUEST, RunSnapshot, RunSpec, RunStatus, StageCounts
+from flair_ray.domain.runs import NO_REQUEST, RunOutline, RunSnapshot, RunSpec, RunStatus, StageCounts
 
 
 def read_snapshot(
@@ -41,6 +43,25 @@ def read_snapshot(
     )
 
 
+def read_outline(run_id: RunId, run: Mapping[str, str]) -> RunOutline:
+    """From the run's hash alone. Its spec was checked when it was written, and is so long that checking it again would
+    be most of the work."""
+    spec = from_json(run["spec"])
+    stage, finished = run.get("stage"), run.get("finished_ms")
+    return RunOutline(
+        run_id=run_id,
+        status=RunStatus(run["status"]),
+        created_at_ms=int(run["created_ms"]),
+        current_stage=told_as(StageName(stage)) if stage else None,
+        stages={name: _stage_status(name, run) for name in SIX},
+        finished_at_ms=int(finished) if finished else None,
+        error=run.get("error"),
+        provider=spec["model"]["provider"],
+        model=spec["model"]["model"],
+        title=spec["profile"]["niche"] or spec["profile"]["tone"],
+    )
+
+
 def _unsure_usd(stage: StageName, run: Mapping[str, str], budget: Mapping[str, str], spec: RunSpec) -> float | None:
     """What is still reserved when a stage is over was lost with its worker."""
     if spec.money.purse(stage) is None:
@@ -53,13 +74,19 @@ def _stage_counts(stage: StageName, run: Mapping[str, str], tally: Mapping[str, 
     begun, ended = run.get(f"begun:{stage.value}"), run.get(f"ended:{stage.value}")
     total = int(run.get(f"total:{stage.value}", 0))
     return StageCounts(
-        status="completed" if ended else "running" if begun else "pending",
+        status=_stage_status(stage, run),
         total=total,
         completed=total if ended and not completed else completed,
         skipped=int(tally.get("skipped", 0)),
         elapsed_s=(int(ended) - int(begun)) / 1000 if begun and ended else None,
         tally=_tally(tally),
     )
+
+
+def _stage_status(stage: StageName, run: Mapping[str, str]) -> str:
+    if f"ended:{stage.value}" in run:
+        return "completed"
+    return "running" if f"begun:{stage.value}" in run else "pending"
 
 
 def _tally(stored: Mapping[str, str]) -> CallTally:

@@ -94,6 +94,7 @@ async def test_runs_of_a_session_are_its_own_oldest_first(records: Records) -> N
     for kept in (*mine, *others):
         await records.keep_run(kept)
     assert await records.runs("bea") == [mine[2], mine[0], mine[1]]
+    assert await records.runs("bea", {mine[0].run_id, others[0].run_id}) == [mine[2], mine[1]]
     assert await records.runs(longest) == [others[2]]
     assert await records.runs("nobody") == []
     everyone = await records.runs()

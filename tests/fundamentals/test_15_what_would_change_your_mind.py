@@ -22,7 +22,7 @@ from flair_ray.domain.work import Comparer, ComparisonSheet, EditBrief, Request
 from flair_ray.engine.driver import Driver
 from flair_ray.engine.estimate import estimate
 from flair_ray.engine.order import Order, prepare
-from flair_ray.engine.results import gather_result, row_of, summary_of
+from flair_ray.engine.results import gather_result, summary_of
 from flair_ray.errors import BadRequest, InvalidAnswer
 from flair_ray.outputs import result_schema
 from flair_ray.outputs.pages import report_html
@@ -135,7 +135,7 @@ async def test_clients_that_know_six_stages_see_six(
     assert names.index("s5_complete") < names.index("refine_started")
     assert names.index("refine_result") < names.index("s6_task_started")
     snapshot = await store.snapshot(run_id)
-    assert list(row_of(snapshot)["stages"]) == list(SIX)
+    assert list(summary_of(snapshot)["stages"]) == list(SIX)
     assert set(summary_of(snapshot)["stage_counts"]) == set(StageName)
     assert set(summary_of(await store.snapshot(await submit(replace(order, refine=False))))["stage_counts"]) == set(SIX)
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from flair_ray.wiring import usable_videos
 from tests.serve_app.conftest import LocalHosts
 from tests.serve_app.reading import watch
 
@@ -114,15 +115,11 @@ async def test_an_order_waits_for_a_host_and_its_file_is_not_there_yet(
 
 
 async def test_what_can_be_used_is_listed(quiet_api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def videos() -> list[str]:
-        found: list[str] = (await quiet_api.get("/api/providers")).json()["video"]
-        return found
-
-    assert await videos() == ["animatic"]
+    assert (await quiet_api.get("/api/providers")).json()["video"] == usable_videos() == ["animatic"]
     monkeypatch.setenv("FLAIR_VEO_PROJECT", "mine")
-    assert await videos() == ["animatic", "veo"]
+    assert usable_videos() == ["animatic", "veo"]
     monkeypatch.setattr("flair_ray.wiring.find_spec", lambda name: None)
-    assert await videos() == ["veo"]
+    assert usable_videos() == ["veo"]
 
 
 @pytest.mark.parametrize(("wanted", "stored"), [("animatic", "animatic"), ("veo", "veo"), ("kubrick", None)])
