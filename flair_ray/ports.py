@@ -38,7 +38,6 @@ class Clock(Protocol):
 
     def now_s(self) -> float:
         """Monotonic seconds."""
-        ...
 
     async def sleep(self, seconds: float) -> None: ...
 
@@ -48,11 +47,9 @@ class Provider(Protocol):
 
     async def complete(self, request: ChatRequest, timeout_s: float) -> Completion:
         """One answer. Raises a ProviderError; never retries by itself, never sleeps."""
-        ...
 
     async def check(self) -> None:
         """Free of charge: raises what every call would raise, such as AuthRefused or ModelNotFound."""
-        ...
 
     async def close(self) -> None: ...
 
@@ -62,11 +59,9 @@ class Permit(Protocol):
 
     def used(self, tokens: int) -> None:
         """What the call took in the end, input and output."""
-        ...
 
     def unused(self) -> None:
         """The call is not going to be sent after all."""
-        ...
 
 
 class Limiter(Protocol):
@@ -78,7 +73,6 @@ class Limiter(Protocol):
         How the context is left says what came of the call: a RateLimited, a cancel, another error. Nobody sleeps
         holding a permit.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +128,6 @@ class Permits(Protocol):
         self, asks: Sequence[Ask], settled: Sequence[Settlement] = (), renewed: Sequence[str] = ()
     ) -> Granted:
         """Settles, renews, then grants in the order of ``asks``. May be repeated."""
-        ...
 
 
 class Budget(Protocol):
@@ -145,11 +138,9 @@ class Budget(Protocol):
 
         Raises BudgetSpent when the stage's allowance is used up and nothing is in flight any more.
         """
-        ...
 
     async def settle(self, call: str, usage: Usage | None) -> None:
         """What the call took; None where it had no answer and may have been billed all the same."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +180,12 @@ class Flights(Protocol):
     @property
     def owner(self) -> str:
         """Who we are to the others: one name per process."""
-        ...
 
     async def turn(self, claim: Claim) -> Lead | Shared | Settled:
         """Waits while somebody else leads; woken when the answer lands or is given up, or when its leader is dead."""
-        ...
 
     async def leave(self, claim: Claim, *, landed: bool) -> None:
         """The leader is done. Without an answer on record (``landed``) the next one leads."""
-        ...
 
     async def close(self) -> None: ...
 
@@ -210,15 +198,12 @@ class Panel(Protocol):
 
     async def seat(self, run_id: RunId, voters: Sequence[Voter]) -> None:
         """These personas vote in this run, in these orders."""
-        ...
 
     async def states(self, run_id: RunId, keys: Sequence[PersonaKey]) -> Mapping[PersonaKey, PersonaState]:
         """All of these, who were seated in this run."""
-        ...
 
     async def remember(self, run_id: RunId, ballots: Mapping[PersonaKey, tuple[ScriptId, ...]]) -> None:
         """How the run's personas voted; once per run."""
-        ...
 
     async def scored(self, key: PersonaKey, run_id: RunId, script_id: ScriptId, agreement: float) -> bool:
         """A result has come in, and the persona had predicted it so well, 0 to 1.
@@ -226,7 +211,6 @@ class Panel(Protocol):
         Counted once per run and script: False for the second time, and where its ballot did not rank the script or
         is not remembered any more.
         """
-        ...
 
 
 class MapStage(Protocol[S_contra, I_contra, O]):
@@ -241,11 +225,9 @@ class MapStage(Protocol[S_contra, I_contra, O]):
     @property
     def shareable(self) -> bool:
         """Whether an answer depends on the question alone and is as good in any other run."""
-        ...
 
     def request(self, shared: S_contra, item: I_contra) -> ChatRequest:
         """The question for one item."""
-        ...
 
     def parse(self, shared: S_contra, item: I_contra, answer: BaseModel) -> O:
         """The output from a schema-valid answer. Raises InvalidAnswer where a rule is broken, Flawed where the
@@ -253,15 +235,12 @@ class MapStage(Protocol[S_contra, I_contra, O]):
 
     def started(self, item: I_contra) -> EventDraft | None:
         """Appended once, when the item's first call is about to be made; None: that is not told."""
-        ...
 
     def progress(self, item: I_contra, output: O) -> EventDraft:
         """Appended with the result; the store adds ``completed`` and ``total``."""
-        ...
 
     def skipped(self, item: I_contra, reason: str) -> EventDraft:
         """Appended instead when the item is given up; the store adds ``completed`` and ``total``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +297,6 @@ class Executor(Protocol):
 
         Closing the iterator early cancels what is still running.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,25 +325,21 @@ class RunStore(Protocol):
         self, run_id: RunId, spec: RunSpec, inputs: RunInputs, first: EventDraft, *, hosted: bool = False
     ) -> None:
         """``hosted``: the run hosts are to drive it. Raises RunConflict when the run exists."""
-        ...
 
     async def host(self, run_id: RunId, request_id: str = NO_REQUEST) -> None:
         """From now on the run hosts drive it, also when it had failed or been cancelled; on whose request.
 
         Raises RunNotFound, and RunConflict when it is completed.
         """
-        ...
 
     async def adoptable(self, most: int) -> list[RunId]:
         """Hosted runs that nobody drives, oldest first."""
-        ...
 
     async def spec(self, run_id: RunId) -> RunSpec: ...
     async def inputs(self, key: str) -> RunInputs: ...
     async def snapshot(self, run_id: RunId) -> RunSnapshot: ...
     async def runs(self, session_id: str | None = None) -> list[RunSnapshot]:
         """Every known run of one session, or of all, oldest first."""
-        ...
 
     async def outlines(self, session_id: str | None = None) -> list[RunOutline]:
         """The same runs, for a list: many times as fast."""
@@ -381,7 +355,6 @@ class RunStore(Protocol):
 
     async def reopen(self, lease: Lease, recovered: EventDraft) -> None:
         """A failed, cancelled or orphaned run is running again."""
-        ...
 
     async def begin_stage(self, lease: Lease, stage: StageName, total: int) -> None:
         """Appends ``stage_started``, or what tells it; the second time changes nothing. Raises LeaseLost."""
@@ -398,7 +371,6 @@ class RunStore(Protocol):
 
     async def announce(self, job: StageJob, item_id: ItemId, draft: EventDraft) -> None:
         """Appends ``draft`` the first time this item is started."""
-        ...
 
     async def record(
         self,
@@ -414,11 +386,9 @@ class RunStore(Protocol):
 
         In the same step an outcome that is Done ends ``claim`` and leaves ``answer`` to all who share it.
         """
-        ...
 
     async def revoke(self, owner: str) -> None:
         """This owner is dead: what it led may be led by others at once."""
-        ...
 
     async def outcomes(self, run_id: RunId, fingerprint: str, stage: StageName) -> dict[ItemId, Done | Skipped]: ...
 
@@ -426,23 +396,18 @@ class RunStore(Protocol):
         self, lease: Lease, status: RunStatus, draft: EventDraft, error: str | None = None, exit_code: int = 0
     ) -> None:
         """The terminal event and state. Raises LeaseLost."""
-        ...
 
     async def request_cancel(self, run_id: RunId) -> None:
         """The driver stops at its next renewal; without a driver the run is cancelled here and now."""
-        ...
 
     async def is_driven(self, run_id: RunId) -> bool:
         """Somebody drives it now. Raises RunNotFound."""
-        ...
 
     async def delete(self, run_id: RunId) -> None:
         """Forgets the run; whoever drives it loses it. Raises RunNotFound."""
-        ...
 
     async def events(self, run_id: RunId, after: str = "0", block_ms: int | None = None) -> list[Event]:
         """Up to 1,000 events after an id, waiting up to ``block_ms`` for the first."""
-        ...
 
     async def close(self) -> None: ...
 
@@ -452,11 +417,9 @@ class Unkept(Protocol):
 
     async def due(self, most: int) -> list[RunId]:
         """Each is handed out once a minute until it is kept, and does not expire meanwhile."""
-        ...
 
     async def kept(self, run_id: RunId, finished_at_ms: int) -> bool:
         """It is kept as it ended at this time. False: it was deleted meanwhile."""
-        ...
 
 
 class RunDriver(Protocol):
@@ -472,23 +435,18 @@ class Records(Protocol):
     async def run(self, run_id: RunId) -> RunRecord | None: ...
     async def runs(self, session_id: str | None = None, besides: Collection[RunId] = ()) -> list[RunRecord]:
         """Of one session, or of all, oldest first, but for those that are known already."""
-        ...
 
     async def forget_run(self, run_id: RunId) -> None:
         """The run and its posts."""
-        ...
 
     async def keep_post(self, post: Post) -> None:
         """Replaces the same run's, script's, platform's and address's; ``posted_at_ms`` stays the first."""
-        ...
 
     async def posts(self, run_id: RunId) -> list[Post]:
         """Oldest first."""
-        ...
 
     async def posts_of(self, session_id: str | None = None) -> list[Post]:
         """Of all runs of one session, or of all sessions, oldest first."""
-        ...
 
     async def check(self) -> None: ...
     async def close(self) -> None: ...
@@ -499,13 +457,11 @@ class Files(Protocol):
 
     async def put(self, run_id: RunId, name: str, content: bytes | Path, media_type: str) -> None:
         """Replaces the file of this name."""
-        ...
 
     async def get(self, run_id: RunId, name: str) -> bytes | None: ...
 
     async def link(self, run_id: RunId, name: str, seconds: int) -> str | None:
         """An address that needs no key, for so long; None where there is no such thing, or no such file."""
-        ...
 
     async def forget(self, run_id: RunId) -> None: ...
     async def check(self) -> None: ...
