@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MODEL := $(VENV)/.model
 CLUSTER := cluster/ecs/.venv
+# One process for what needs the whole machine, one test after the other, and one for the rest (tests/conftest.py).
+TWO := -n 2 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help run studio test test-all chaos check fmt experiments report bench constraints docs pictures notebooks cluster-tools clean
@@ -40,13 +42,13 @@ studio: $(STAMP) ## The studio in a browser: it prints its address; Ctrl-C ends 
 	$(BIN)/flair serve
 
 test: check ## Lint, types, layers and tests: Python only, under 8 minutes
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest $(TWO) -m "not long"
 
-test-all: $(MODEL) cluster-tools test ## Also what needs more: a TLS Redis, a language model, CDK; each part says how to get what it lacks
-	$(BIN)/pytest -m long
+test-all: $(MODEL) cluster-tools check ## Also what needs more: a TLS Redis, a language model, CDK; each part says how to get what it lacks
+	$(BIN)/pytest $(TWO)
 
-chaos: $(STAMP) ## Kill things and count: a sample; all of it with `CHAOS=full make chaos`
-	$(BIN)/pytest tests/chaos
+chaos: $(STAMP) ## Kill things and count: each victim in each stage; all of it with `CHAOS=full make chaos`
+	CHAOS=$${CHAOS:-each} $(BIN)/pytest tests/chaos
 
 check: $(STAMP) ## Format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -49,6 +49,20 @@ from flair_ray.wiring import choose_model, driver_settings  # noqa: E402
 from tests.ports import free_ports  # noqa: E402
 
 
+MACHINE = (
+    *("browser", "chaos", "experiments", "notebooks", "system", "unit/engine", "unit/test_preflight.py"),
+    *("cluster/test_two_pods.py", "contract/test_executor.py", "docs/test_pages_run.py", "serve_app/test_contract_on_"),
+    *("serve_app/test_many_", "serve_app/test_on_a_", "serve_app/test_real_"),
+)
+"""Tests that start Ray, a browser or a whole studio: xdist gives them to one process, so that no two of them meet."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(MACHINE):
+            item.add_marker(pytest.mark.xdist_group("machine"))
+
+
 @contextmanager
 def serving_redis(folder: Path) -> Iterator[str]:
     """The address of a real server with its data in ``folder``."""

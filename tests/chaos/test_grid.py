@@ -4,8 +4,8 @@
 
 The run completes by itself, or by the next driver; what was recorded is never asked again, and at most the calls in
 flight at the kill are repeated; every item has one outcome and one event; a viewer misses nothing and sees nothing
-twice (``invariants.py``). ``make test`` runs the four in ``QUICK``, ``make chaos`` those where victims and stages meet
-once each, ``CHAOS=full make chaos`` the whole grid.
+twice (``invariants.py``). ``make test`` runs the four in ``QUICK``, ``make test-all`` each victim in every other stage,
+``make chaos`` each in every stage, once, ``CHAOS=full make chaos`` the whole grid.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ QUICK: list[Cell] = [
 
 def cells() -> list[object]:
     """The grid or a sample of it; all but the quick ones are long."""
-    if os.environ.get("CHAOS") == "full":
-        chosen = GRID
-    else:
-        chosen = [cell for n, cell in enumerate(GRID) if n // len(SHARES) % len(SHARES) == n % len(SHARES)]
+    wanted, meetings = os.environ.get("CHAOS"), list(product(VICTIMS, MAPS))
+    chosen = GRID
+    if wanted != "full":  # another share at each meeting
+        chosen = [(*meeting, SHARES[n % len(SHARES)]) for n, meeting in enumerate(meetings)]
+    if not wanted:
+        chosen = [cell for n, cell in enumerate(chosen) if (n + n // len(MAPS)) % 2 == 0]
     long = [cell for cell in chosen if cell not in QUICK]
     named = [(QUICK, []), (long, [pytest.mark.long])]
     return [
