@@ -43,6 +43,8 @@ BACKPRESSURE_RETRY_S = 2
 DRAIN_S = 30.0
 """How long a replica that is stopped may let its streams go on; their clients come back to another one."""
 CHECK_S = 5.0
+YOUNG = 20_000
+"""Objects before the collector looks: a request makes some hundreds, nearly all gone by themselves, without a cycle."""
 FRESH_S = 1.0
 """A host that has answered within it is not asked for its health again: many ask, and it has work to do."""
 
@@ -94,6 +96,7 @@ async def _open(settings: Settings, redis_url: str) -> AsyncIterator[Studio]:
     async with open_front(settings, redis_url, hosts) as studio:
         gc.collect()
         gc.freeze()  # a full collection would go through all of Ray, and keep every viewer waiting meanwhile
+        gc.set_threshold(YOUNG)
         yield studio
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from copy import copy
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -164,17 +165,20 @@ def check_reach(settings: Settings, host: str) -> None:
 
 def _check_is_local(request: Request) -> None:
     """Raises HTTPException 403 for what came through a proxy, or under a name that a web page has made lead here."""
-    host = request.headers.get("host", "")
-    try:
-        local = _is_loopback(urlsplit(f"//{host}").hostname or "")
-    except ValueError:
-        local = False
-    if not local or any(name in request.headers for name in PROXIED):
+    if not _leads_here(request.headers.get("host", "")) or any(name in request.headers for name in PROXIED):
         raise HTTPException(
             403,
             "Without tokens this is for its own machine only, at localhost. Its operator can set FLAIR_API_TOKENS, "
             "or FLAIR_ALLOW_ANYONE=1.",
         )
+
+
+@lru_cache(maxsize=64)
+def _leads_here(host: str) -> bool:
+    try:
+        return _is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -48,13 +48,18 @@ from flair_ray.stores.redis_store import RedisRunStore, connect  # noqa: E402
 from flair_ray.wiring import choose_model, driver_settings  # noqa: E402
 from tests.ports import free_ports  # noqa: E402
 
-
 MACHINE = (
     *("browser", "chaos", "experiments", "notebooks", "system", "unit/engine", "unit/test_preflight.py"),
     *("cluster/test_two_pods.py", "contract/test_executor.py", "docs/test_pages_run.py", "serve_app/test_contract_on_"),
     *("serve_app/test_many_", "serve_app/test_on_a_", "serve_app/test_real_"),
 )
 """Tests that start Ray, a browser or a whole studio: xdist gives them to one process, so that no two of them meet."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The process beside them takes the cores that they leave, as Ray's workers do: neither waits for the other."""
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" and hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,3 +42,7 @@ class Persona:
     description: str
     weight: float = 1.0
     """How much its ballot counts."""
+
+    def __hash__(self) -> int:
+        """Its id tells it apart: a panel is looked up for every start, by the hash of everyone it may choose from."""
+        return hash(self.persona_id)
