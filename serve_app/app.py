@@ -12,6 +12,7 @@ import asyncio
 import gc
 import logging
 import math
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -84,7 +85,10 @@ class RayRunHosts:
 
 
 def _say_once() -> None:
-    """Serve notes every request in its log file, and again on standard error, which costs as much as half a start."""
+    """Serve notes each request in its log file, and again on standard error, which costs as much as half a start. Where
+    standard error is the container's log, it is what remains."""
+    if os.environ.get("RAY_LOG_TO_STDERR") == "1":
+        return
     for handler in logging.getLogger(SERVE_LOGGER_NAME).handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.addFilter(lambda record: not getattr(record, "serve_access_log", False))

@@ -157,7 +157,7 @@ async def estimate_run(request: Request) -> Response:
 
 
 async def providers(request: Request) -> Response:
-    """What can write and film, here and now; the first is what a form preselects."""
+    """What can write and film here, as found when the studio was started; the first is what a form preselects."""
     usable = studio_of(request).usable
     return JSONResponse({"reasoning": usable.reasoning, "video": usable.video})
 

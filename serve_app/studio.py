@@ -63,7 +63,7 @@ class RunHosts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Usable:
-    """What can write and film, here and now, the default first: keys and packages change with the process only."""
+    """What could write and film when this process began, the default first."""
 
     reasoning: list[str]
     video: list[str]

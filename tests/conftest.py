@@ -56,9 +56,10 @@ MACHINE = (
 """Tests that start Ray, a browser or a whole studio: xdist gives them to one process, so that no two of them meet."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The process beside them takes the cores that they leave, as Ray's workers do: neither waits for the other."""
-    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" and hasattr(os, "SCHED_IDLE"):
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The process beside them, which gets none of them first, takes the cores that they leave."""
+    beside = "PYTEST_XDIST_WORKER" in os.environ and item.get_closest_marker("xdist_group") is None
+    if beside and hasattr(os, "SCHED_IDLE"):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 

@@ -15,6 +15,7 @@ import ray
 
 from flair_ray.domain.video_jobs import VideoJob
 from flair_ray.engine.filming import Studio, film
+from flair_ray.engine.ray_worker import step_back
 
 VIDEO_CPUS = 0.4
 """A core has room for two and a run beside them: what people wait for must not wait for a video."""
@@ -24,6 +25,7 @@ OpenStudio = Callable[[], AbstractAsyncContextManager[Studio]]
 
 def film_task(job: VideoJob, open_studio: OpenStudio) -> None:
     """The body of the task, which has one name for all jobs: Ray keeps each name it has seen."""
+    step_back(idle=True)
     asyncio.run(_film(job, open_studio))
 
 

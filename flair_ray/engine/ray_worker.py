@@ -17,7 +17,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import cache
 
-from flair_ray.domain.runs import ModelChoice
+from flair_ray.domain.runs import NO_REQUEST, ModelChoice
 from flair_ray.engine.shard import OnDuty, Tools, run_shard
 from flair_ray.errors import FlairError, ModelNotFound
 from flair_ray.ports import Delivered, StageJob
@@ -51,7 +51,7 @@ KEPT_TOOLS = 4
 
 def run_shard_task(job: StageJob, kit: ToolKit) -> Iterator[Step]:
     """The body of a Ray streaming task: yields as items are recorded, at most one Fatal at the end."""
-    step_back()
+    _step_back_for(job)
     loop = _persistent_loop()
     deliveries = stream_shard(job, kit)
     step: asyncio.Future[Step] | None = None
@@ -130,29 +130,41 @@ async def stream_shard(job: StageJob, kit: ToolKit) -> AsyncGenerator[Step, None
 class ShardHost:
     """A resident actor: shards too small to be worth a process of their own share this one."""
 
-    def __init__(self) -> None:
-        step_back()
-
     async def run(self, job: StageJob, kit: ToolKit) -> AsyncGenerator[Step, None]:
+        _step_back_for(job)
         async with aclosing(stream_shard(job, kit)) as deliveries:
             async for delivered in deliveries:
                 yield delivered
 
 
 @cache
-def step_back() -> None:
+def step_back(*, idle: bool = False) -> None:
     """This process takes the cores that whoever answers requests leaves.
 
-    On Linux as idle work, which makes way at once: however nice, a worker keeps its core to the end of its slice, and a
-    start waits for it at every step of its way, 8 ms instead of 5 among a hundred users. What it stands behind is its
-    own group's only, a container or a terminal, and there the API: with a thousand users at it, every run still ended.
-    The kernel counts for each thread, and most are Ray's and there already.
+    Ten steps are a tenth of a share, and not the last place: leases are to be renewed however busy the cores are.
+    ``idle``: on Linux the last place all the same, for what an API has handed in and people watch through it. However
+    nice, a worker keeps its core to the end of its slice, and a start waits for that at every step of its way; idle
+    work makes way at once. What drives the runs is not idle: a claim that is missed may repeat a call, a run's lease
+    would count as a death.
+
+    Linux counts for each thread, and most are Ray's and there already.
     """
-    os.nice(10)
+    nice = _ten_steps()
     if sys.platform == "linux":
         for thread in os.listdir("/proc/self/task"):
             with suppress(OSError):  # the thread has ended, or a sandbox does not have this
-                os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+                os.setpriority(os.PRIO_PROCESS, int(thread), nice)
+                if idle:
+                    os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+
+
+@cache
+def _ten_steps() -> int:
+    return os.nice(10)
+
+
+def _step_back_for(job: StageJob) -> None:
+    step_back(idle=job.request_id != NO_REQUEST)
 
 
 def _persistent_loop() -> asyncio.AbstractEventLoop:

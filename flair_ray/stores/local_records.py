@@ -1,10 +1,9 @@
 """Runs and posts for good, in one SQLite file of the data directory.
 
 A call is one transaction: several processes may write at once, and a crash leaves nothing half written. Connections
-stay open, because opening one takes longer than what is asked of it. Writes go ahead to a log (WAL), so that they keep
-no reader waiting, and what is read is read at once: going to a thread and back takes many times as long, and under load
-the loop waits for the thread that has the interpreter. ``posted_at_ms`` stands in a column, because a post that is
-reported again keeps its first one.
+stay open, because opening one takes longer than what is asked of it. What is read is read in place unless somebody is
+writing: going to a thread and back takes many times as long, and under load the loop waits for the thread that has the
+interpreter. ``posted_at_ms`` stands in a column, because a post that is reported again keeps its first one.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -67,12 +65,11 @@ class LocalRecords:
         return decode(RunRecord, str(rows[0][0])) if rows else None
 
     async def runs(self, session_id: str | None = None, besides: Collection[RunId] = ()) -> list[RunRecord]:
-        query = """SELECT body FROM runs WHERE (?1 IS NULL OR session_id = ?1)
-            AND run_id NOT IN (SELECT value FROM json_each(?2)) ORDER BY created_at_ms, run_id"""
-        return [
-            decode(RunRecord, str(body))
-            for (body,) in await self._read(query, session_id, to_json([*besides]).decode())
-        ]
+        which, of_session = _of(session_id)
+        query = f"""SELECT body FROM runs WHERE {which} AND run_id NOT IN (SELECT value FROM json_each(?))
+            ORDER BY created_at_ms, run_id"""  # noqa: S608  # ours
+        rows = await self._read(query, *of_session, to_json([*besides]).decode())
+        return [decode(RunRecord, str(body)) for (body,) in rows]
 
     async def forget_run(self, run_id: RunId) -> None:
         both = ("DELETE FROM posts WHERE run_id = ?", "DELETE FROM runs WHERE run_id = ?")
@@ -86,7 +83,8 @@ class LocalRecords:
         return await self._posts("run_id = ?", run_id)
 
     async def posts_of(self, session_id: str | None = None) -> list[Post]:
-        return await self._posts("?1 IS NULL OR session_id = ?1", session_id)
+        which, of_session = _of(session_id)
+        return await self._posts(which, *of_session)
 
     async def check(self) -> None:
         await self._do()
@@ -95,16 +93,25 @@ class LocalRecords:
         with self._lock:
             self._forget()
 
-    async def _posts(self, condition: str, value: str | None) -> list[Post]:
+    async def _posts(self, condition: str, *values: str) -> list[Post]:
         query = f"SELECT body, posted_at_ms FROM posts WHERE {condition} ORDER BY posted_at_ms, post_url"  # noqa: S608  # ours
-        rows = await self._read(query, value)
+        rows = await self._read(query, *values)
         return [replace(decode(Post, str(body)), posted_at_ms=int(at_ms)) for body, at_ms in rows]
 
-    async def _read(self, query: str, *values: str | None) -> list[Row]:
-        if self._reader is not None:
-            with suppress(sqlite3.Error):  # in the way is whoever mends the file, or worse, which a thread finds out
-                return self._reader.execute(query, values).fetchall()
-        return await self._do((query, values))
+    async def _read(self, query: str, *values: str) -> list[Row]:
+        rows = self._read_here(query, values)
+        return await self._do((query, values)) if rows is None else rows
+
+    def _read_here(self, query: str, values: Sequence[str]) -> list[Row] | None:
+        """None where that would have to wait for somebody, or fails: a thread does, and finds out."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return self._reader.execute(query, values).fetchall() if self._reader else None
+        except sqlite3.Error:
+            return None
+        finally:
+            self._lock.release()
 
     async def _do(self, *statements: tuple[str, Sequence[str | int | None]]) -> list[Row]:
         return await asyncio.to_thread(self._transact, statements)
@@ -112,15 +119,16 @@ class LocalRecords:
     def _transact(self, statements: Sequence[tuple[str, Sequence[str | int | None]]]) -> list[Row]:
         """All of them or none; the rows of the last one."""
         rows: list[Row] = []
-        try:
-            with self._lock, self._opened() as db:
-                for query, values in statements:
-                    rows = db.execute(query, values).fetchall()
-        except (sqlite3.Error, OSError) as err:
-            self._forget()
-            raise ArchiveUnavailable(
-                f"{self._file} cannot be used ({err}). Make room or mend its rights, or set FLAIR_DYNAMODB_TABLE."
-            ) from err
+        with self._lock:
+            try:
+                with self._opened() as db:
+                    for query, values in statements:
+                        rows = db.execute(query, values).fetchall()
+            except (sqlite3.Error, OSError) as err:
+                self._forget()
+                raise ArchiveUnavailable(
+                    f"{self._file} cannot be used ({err}). Make room or mend its rights, or set FLAIR_DYNAMODB_TABLE."
+                ) from err
         return rows
 
     def _opened(self) -> sqlite3.Connection:
@@ -128,12 +136,16 @@ class LocalRecords:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self._file, timeout=BUSY_S, check_same_thread=False)
             self._db.executescript(TABLES)
-            with suppress(sqlite3.OperationalError):  # another process is doing it
-                self._db.execute("PRAGMA journal_mode = WAL")
             self._reader = sqlite3.connect(self._file, timeout=0, check_same_thread=False)
         return self._db
 
     def _forget(self) -> None:
+        """Under the lock."""
         for connection in filter(None, (self._reader, self._db)):
             connection.close()
         self._reader = self._db = None
+
+
+def _of(session_id: str | None) -> tuple[str, tuple[str, ...]]:
+    """A condition for which there is an index, and its value."""
+    return ("1", ()) if session_id is None else ("session_id = ?", (session_id,))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,3 +220,27 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArchiveUnavailable, match=r"records\.sqlite3 cannot be used"):
         await LocalRecords(file).runs()
     assert file.read_text().startswith("not a database"), "what is there is left alone"
+
+
+async def test_who_reads_waits_for_who_writes_and_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    records, kept = LocalRecords(tmp_path / "records.sqlite3"), record()
+    await records.keep_run(kept)
+    with closing(sqlite3.connect(tmp_path / "records.sqlite3", isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        reading = asyncio.create_task(records.runs("ada"))
+        await asyncio.sleep(0.05)
+        assert not reading.done(), "this loop went on meanwhile"
+        writer.execute("COMMIT")
+        assert await reading == [kept]
+    await records.close()
+
+
+async def test_a_file_that_is_gone_is_made_anew_and_nothing_is_taken_for_kept(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "records.sqlite3"
+    records, kept = LocalRecords(file), record()
+    await records.keep_run(record())
+    shutil.rmtree(file.parent)
+    with pytest.raises(ArchiveUnavailable):
+        await records.keep_run(kept)
+    await records.keep_run(kept)
+    assert await LocalRecords(file).runs() == [kept]

@@ -108,8 +108,7 @@ def test_what_redis_has_forgotten_is_still_listed_and_exported(
 ) -> None:
     elsewhere = tmp_path / "home"
     shutil.copytree(home / "runs", elsewhere / "runs")
-    for file in home.glob("records.sqlite3*"):
-        shutil.copy(file, elsewhere)
+    shutil.copy(home / "records.sqlite3", elsewhere)
     listed = {run["run_id"]: run for run in documents(elsewhere, "runs")["runs"]}
     assert listed == {run["run_id"]: run for run in documents(home, "runs")["runs"] if run["status"] == "completed"}
     exported = documents(elsewhere, "export", finished["run_id"], "--out", str(tmp_path / "again"))

@@ -50,7 +50,6 @@ def test_a_refused_key_of_either_is_found(monkeypatch: pytest.MonkeyPatch, refus
         return ring
 
     monkeypatch.setattr(ray_worker, "_tools_of", tools_of)
-    monkeypatch.setattr(ray_worker, "step_back", lambda: None)
     kit = ray_worker.ToolKit("a", lambda: None)  # type: ignore[arg-type,return-value]  # never built
     found = ray_worker.warm_worker(kit, (WRITER, VOTER), check=True)
     assert isinstance(found, AuthRefused) is (refuses != "nobody")

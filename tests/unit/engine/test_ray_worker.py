@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flair_ray.domain.runs import NO_REQUEST
 from flair_ray.engine import ray_worker
 
 
@@ -33,7 +34,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(ray_worker, "_loop", None)
     monkeypatch.setattr(ray_worker, "_tools", {"a": SimpleNamespace(close=close)})
-    monkeypatch.setattr(ray_worker, "step_back", lambda: None)
+    monkeypatch.setattr(ray_worker, "step_back", lambda *, idle: None)
     monkeypatch.setattr(ray_worker, "stream_shard", steps)
     loops = [ray_worker._persistent_loop()]
     yield said
@@ -42,7 +43,8 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def shard() -> Any:
-    return ray_worker.run_shard_task(None, None)  # type: ignore[arg-type]
+    job = SimpleNamespace(request_id=NO_REQUEST)
+    return ray_worker.run_shard_task(job, None)  # type: ignore[arg-type]
 
 
 def test_the_loop_and_the_tools_are_kept_from_shard_to_shard(ended: list[str]) -> None:
@@ -78,15 +80,20 @@ def test_a_loop_that_the_cut_has_left_running_is_not_waited_for(
     assert list(shard()) == [0, 1, 2]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is niceness only")
-def test_all_threads_of_a_worker_stand_behind_the_replicas() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is a process'")
+@pytest.mark.parametrize("idle", [False, True], ids=["nice", "idle"])
+def test_all_threads_of_a_worker_stand_behind_the_replicas(idle: bool) -> None:
     """Also those that were there before, as Ray's are."""
     script = (
         "import os, threading, time\n"
         "from flair_ray.engine.ray_worker import step_back\n"
         "threading.Thread(target=time.sleep, args=(5,), daemon=True).start()\n"
-        "step_back()\n"
-        "print([os.sched_getscheduler(int(t)) for t in os.listdir('/proc/self/task')])\n"
+        "def place(t): return os.getpriority(os.PRIO_PROCESS, t), os.sched_getscheduler(t)\n"
+        "print(place(0))\n"
+        f"step_back(idle={idle})\n"
+        "print([place(int(t)) for t in os.listdir('/proc/self/task')])\n"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert said.stdout == f"{[os.SCHED_IDLE] * 2}\n"
+    began = (os.getpriority(os.PRIO_PROCESS, 0), os.SCHED_OTHER)
+    behind = (min(began[0] + 10, 19), os.SCHED_IDLE if idle else os.SCHED_OTHER)
+    assert said.stdout == f"{began}\n{[behind] * 2}\n"
