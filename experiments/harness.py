@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 
 BUDGET_S = {
-    "fan_out": 520,
-    "backpressure": 600,
+    "fan_out": 430,
+    "backpressure": 715,
     "failure_recovery": 600,
     "exactly_once": 420,
     "cross_user_cache": 540,

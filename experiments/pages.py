@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -148,10 +149,12 @@ CUT = """high => [...document.querySelectorAll("body *")].filter(one => {
 """What does not fit the paper, and pictures that are not there."""
 
 
-def print_report(file: Path) -> None:
-    """The report as a PDF. Needs Debian's chromium. Raises SystemExit where something would be cut or is missing."""
-    import shutil
+def _browser() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
+
+def print_report(file: Path) -> None:
+    """The report as a PDF. Needs a Chromium on PATH. Raises SystemExit where something would be cut or is missing."""
     from markdown_it import MarkdownIt
     from playwright.sync_api import sync_playwright
 
@@ -162,7 +165,7 @@ def print_report(file: Path) -> None:
     beside.write_text(PRINTED + html)
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=_browser(), args=["--no-sandbox"])
             page = browser.new_page(viewport=PAPER)
             page.emulate_media(media="print")
             page.goto(beside.as_uri())

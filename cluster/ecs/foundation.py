@@ -81,7 +81,7 @@ class Foundation(Stack):
         return key
 
     def _asked(self) -> s3.Bucket:
-        """Who asked the load balancer and the files for what. Load balancers write to no bucket with a key of ours."""
+        """Who asked for what files."""
         bucket = s3.Bucket(
             self,
             "asked",

@@ -112,7 +112,7 @@ async def _arrivals(series: Series, url: str, redis: Redis, rate: int, seconds: 
     accepted = [run_id for *_, run_id in seen if run_id]
     drain_s, unfinished = await asyncio.to_thread(drained, redis, accepted)
     figures = {
-        "offered": len(due) / seconds, "answered a second": len(seen) / max(took, seconds),
+        "offered": len(due) / seconds, "started a second": len(accepted) / max(took, seconds),
         "median, ms": statistics.median(ms), "95 %, ms": ms[int(0.95 * (len(ms) - 1))],
         "shed, %": 100 * sum(status == 429 for _, status, _ in seen) / len(seen),
         "failed": sum(status not in (200, 429) for _, status, _ in seen), "runs not completed": unfinished,

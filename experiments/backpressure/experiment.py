@@ -37,7 +37,7 @@ class Form:
     """Repetitions of that, and of cases with SLOW tenants or more."""
 
 
-FULL = Form((1, 10, 50, 100), ("declared", "found", "none"), 5, 70, (6.0, 6.0), 3)
+FULL = Form((1, 10, 50, 100), ("declared", "found", "none"), 5, 60, (6.0, 6.0), 3)
 SHORT = Form((36,), ("declared", "none"), 1, 36, (2.0, 3.0), 1)
 
 
@@ -123,6 +123,11 @@ def claims(points: Sequence[Point]) -> list[Claim]:
         Claim(
             f"{most} tenants use {kept['of the limit used']:.0%} of what the account stands.",
             kept["of the limit used"] > (0.6 if most >= 50 else 0.3),
+            timed=True,
+        ),
+        Claim(
+            f"They share it evenly: the least of Jain's indices is {min(p['fairness'] for p in declared):.2f}.",
+            all(p["fairness"] > 0.9 for p in declared),
             timed=True,
         ),
         Claim(
