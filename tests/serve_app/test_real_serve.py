@@ -104,6 +104,22 @@ async def test_runs_are_served_and_outlive_the_server(flair_serve: Flair, tmp_pa
         while {record.run_id for record in await records.runs()} != {run_id, cut}:  # noqa: ASYNC110
             await asyncio.sleep(0.05)  # the hosts keep what has ended
         assert (await client.get("/api/insights")).json()["total_videos_tracked"] == 2
+        await _stopped_and_gone_on_with(client, large | {"seed": 8})
+        gone = (await client.post("/api/pipeline/start", json=large | {"seed": 9})).json()["run_id"]
+        assert (await client.delete(f"/api/runs/{gone}")).status_code == 204
+        assert (await client.get(f"/api/runs/{gone}")).status_code == 404
+
+
+async def _stopped_and_gone_on_with(client: httpx2.AsyncClient, order: dict[str, Any]) -> None:
+    run_id = (await client.post("/api/pipeline/start", json=order)).json()["run_id"]
+    asked = await client.post(f"/api/pipeline/{run_id}/cancel")
+    assert (asked.status_code, asked.json()["status"]) == (202, "cancelling")
+    [*_, last] = await watch(client, run_id)
+    assert last["event"] == "pipeline_cancelled"
+    asked = await client.post(f"/api/pipeline/{run_id}/recover")
+    assert (asked.status_code, asked.json()["status"]) == (202, "recovering")
+    [first, *_, last] = await watch(client, run_id, headers={"Last-Event-ID": last["id"]})
+    assert (first["event"], last["event"]) == ("pipeline_recovered", "pipeline_complete")
 
 
 async def test_what_is_local_is_reached_from_here_only(flair_serve: Flair) -> None:
@@ -136,4 +152,5 @@ async def test_everything_works_without_haproxy(flair_serve: Flair) -> None:
     async with flair_serve(RAY_SERVE_ENABLE_HA_PROXY="0") as client:
         run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
         assert (await watch(client, run_id))[-1]["event"] == "pipeline_complete"
-        assert not [process for process in psutil.Process().children(recursive=True) if process.name() == "haproxy"]
+        below = psutil.Process().children(recursive=True)
+        assert not [process for process in below if process.name() == "haproxy"]
