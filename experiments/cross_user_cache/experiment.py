@@ -16,13 +16,13 @@ from flair_ray.domain.runs import Limits, RunStatus
 from flair_ray.flow.clock import SystemClock
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 
-VIDEOS = 20
+VIDEOS = 10
 SIZES = (VIDEOS, 1, 1, 1)
 LATENCY_S = 0.5
 FULL = {2: 5, 10: 5, 100: 3, 1000: 3}
 SHORT = {2: 1, 20: 1}
 """Concurrent runs, and how often that is repeated."""
-CHART = Chart("", x="runs", y=("S1 calls",), by="cache", unit="calls for 20 videos", log="xy")
+CHART = Chart("", x="runs", y=("S1 calls",), by="cache", unit=f"calls for {VIDEOS} videos", log="xy")
 
 
 def measure(short: bool) -> list[Point]:
