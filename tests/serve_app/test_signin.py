@@ -66,9 +66,10 @@ async def test_the_cookie_is_out_of_reach(browser: httpx2.AsyncClient) -> None:
     assert "secure" in (await sign_in(browser, Origin=f"https://{server}")).headers["set-cookie"].lower()
 
 
-@pytest.mark.parametrize(
-    "token", ["", "flair_", ADA[:-1], ADA.upper(), f"{ADA} ", "\ud800", "x" * 201, None, 7.25, [ADA]]
-)
+NO_TOKENS = ["", "flair_", ADA[:-1], ADA.upper(), f"{ADA} ", "\ud800", "x" * 201, None, 7.25, [ADA]]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS, ids=range(len(NO_TOKENS)))
 async def test_what_is_no_token_gets_nobody_in(browser: httpx2.AsyncClient, token: object) -> None:
     raw = f'{{"token": {"null" if token is None else repr(token)}}}'.replace("'", '"')
     answer = await browser.post("/api/session", content=raw.encode("utf-8", "surrogatepass"))
