@@ -30,7 +30,7 @@ def main() -> None:
     if options.measure:
         measure_here(names[0], options.measure, short=options.quick)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is being measured ends on the way out
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is being measured ends on the way out
     failed = False
     for name in [] if options.render else names:
         try:
