@@ -56,13 +56,6 @@ MACHINE = (
 """Tests that start Ray, a browser or a whole studio: xdist gives them to one process, so that no two of them meet."""
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The process beside them, which gets none of them first, takes the cores that they leave."""
-    beside = "PYTEST_XDIST_WORKER" in os.environ and item.get_closest_marker("xdist_group") is None
-    if beside and hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(Path(__file__).parent).as_posix().startswith(MACHINE):
