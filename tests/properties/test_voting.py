@@ -103,7 +103,8 @@ def lifts(data: st.DataObject, ballots: list[Ballot], script: ScriptId) -> list[
 @settings(max_examples=30)
 @given(elections(), st.data())
 def test_moving_a_script_up_on_ballots_never_takes_it_down(election: Election, data: st.DataObject) -> None:
-    """Averaged Borda, Copeland and, by its strength, Plackett-Luce; the declared rule has its own test."""
+    """Averaged Borda and Copeland; the declared rule has its own test. Plackett-Luce does not promise it: where lists
+    are short, what moves a script up on one may be worth more to a third."""
     ballots, scripts = election
     script = data.draw(st.integers(0, len(scripts) - 1))
     before, after = cast(election), cast((lifts(data, ballots, scripts[script].script_id), scripts))
@@ -113,7 +114,6 @@ def test_moving_a_script_up_on_ballots_never_takes_it_down(election: Election, d
         others = np.arange(len(scripts)) != script
         assert now[script] >= was[script]
         assert ((now[script] >= now) | (was[script] < was) | ~others).all()
-    assert plackett_luce(after)[script] >= plackett_luce(before)[script] - 1e-6
 
 
 @settings(max_examples=30)
