@@ -99,8 +99,9 @@ async def cancel(request: Request) -> Response:
 async def recover(request: Request) -> Response:
     """Go on with a run that failed, was cancelled or lost its driver."""
     studio, run_id = studio_of(request), _run_id(request)
-    completed = (await studio.store.snapshot(run_id)).status is RunStatus.COMPLETED
-    if completed or await studio.store.is_driven(run_id):
+    status = (await studio.store.snapshot(run_id)).status
+    completed = status is RunStatus.COMPLETED
+    if completed or (not status.terminal and await studio.store.is_driven(run_id)):  # one that ended is still let go of
         raise RunConflict(f"Run {run_id} is {'completed' if completed else 'running'}: there is nothing to recover.")
     await studio.spending.reserve(tenant_of(request), run_id, await studio.store.spec(run_id), again=True)
     await studio.store.host(run_id, request_id())
