@@ -152,5 +152,4 @@ async def test_everything_works_without_haproxy(flair_serve: Flair) -> None:
     async with flair_serve(RAY_SERVE_ENABLE_HA_PROXY="0") as client:
         run_id = (await client.post("/api/pipeline/start", json=BODY)).json()["run_id"]
         assert (await watch(client, run_id))[-1]["event"] == "pipeline_complete"
-        below = psutil.Process().children(recursive=True)
-        assert not [process for process in below if process.name() == "haproxy"]
+        assert not [process for process in psutil.Process().children(recursive=True) if process.name() == "haproxy"]
