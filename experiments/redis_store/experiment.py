@@ -33,7 +33,7 @@ OPERATIONS, CLAIMS, MEMORY = "one operation after the other", "claims at the sam
 CHART = Chart(CLAIMS, x="claims", y=("all granted, ms",), by="server", unit="ms until all are granted", log="xy")
 FULL: Sequence[tuple[int, Sizes]] = ((10, DEFAULT), (10, SMALL), (100, SMALL), (1_000, SMALL))
 """Runs whose memory is measured; the last only on the embedded server, for they take long."""
-SHORT: Sequence[tuple[int, Sizes]] = ((10, SMALL), (30, SMALL))
+SHORT: Sequence[tuple[int, Sizes]] = ((30, SMALL), (100, SMALL))
 Operation = Callable[[], Awaitable[object]]
 
 
@@ -152,7 +152,7 @@ async def _memory(series: Series, label: str, url: str, loads: Sequence[tuple[in
     number = count()
     with MockServer(MockOptions(latency_s=0.05)) as mock:
         async with ground(redis_url=url, hedged_share=0.0) as here, Redis.from_url(url) as redis:
-            await here.many(mock, SMALL, 5, Limits(), next(number) + 100_000)
+            await here.many(mock, SMALL, 30, Limits(), next(number) + 100_000)
             for _ in range(repetitions):
                 for runs, sizes in loads:
                     before = await _used(redis)

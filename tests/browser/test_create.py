@@ -308,10 +308,14 @@ async def test_files_that_cannot_be_read_are_refused_in_words(
     await expect(page.locator(".report")).to_contain_text("one.csv")
 
 
-async def test_another_model_of_the_provider_is_named(
-    api: httpx2.AsyncClient, opened: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def keyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that the studio finds when it begins."""
     monkeypatch.setenv("OPENAI_API_KEY", "never-sent")
+
+
+@pytest.mark.usefixtures("keyed")
+async def test_another_model_of_the_provider_is_named(api: httpx2.AsyncClient, opened: Open) -> None:
     page = await opened(str(api.base_url), "choosing")
     provider, name, summary = (
         page.get_by_label("Provider"),
