@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from experiments.chromium import FLAGS, chromium
 from flair_ray.domain.codec import decode
 from flair_ray.domain.scripts import FinalScript
 from flair_ray.providers.animatic.frames import Frames
@@ -29,7 +29,6 @@ FRAMES = PICTURE.with_name("animatic.jpg")
 SEEN_S, FRAME = (2.3, 9.3, 32.6), (324, 576)
 MARKED = re.compile(r"(<!-- run-output:begin -->\n).*(<!-- run-output:end -->)", re.DOTALL)
 WIDTH, PAGE = "112", "1000,1450"
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 
 
 def run(folder: str) -> str:
@@ -53,7 +52,7 @@ def trimmed(output: str) -> str:
 
 def picture(report: str, browser: str, folder: str) -> None:
     """The first page of the report, in few colours: text stays sharp, and it is a third of the size."""
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *QUIET]
+    options = ["--headless", *FLAGS]
     options += [f"--user-data-dir={folder}/profile", f"--window-size={PAGE}", f"--screenshot={PICTURE}"]
     subprocess.run([browser, *options, f"file://{report}"], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
     Image.open(PICTURE).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
@@ -71,9 +70,7 @@ def frames(result: str) -> None:
 
 def main() -> None:
     """Entry point."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        sys.exit("The picture needs Chromium. On Debian: apt-get install chromium")
+    browser = chromium()
     readme = ROOT / "README.md"
     with tempfile.TemporaryDirectory(prefix="flair-demo-") as folder:
         shown = trimmed(run(folder))

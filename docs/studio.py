@@ -26,8 +26,9 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from experiments.chromium import FLAGS, chromium
+
 PICTURES = Path(__file__).resolve().parent / "pictures"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking", "--disable-sync"]
 COLOURS = 128
 """Of a picture: text stays sharp, and it is a third of the size."""
 
@@ -104,7 +105,7 @@ def take(base: str, page: Page) -> None:
 def main() -> None:
     """Entry point."""
     with studio() as base, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         take(base, browser.new_page(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce"))
         browser.close()
 

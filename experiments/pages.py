@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 from experiments.charts import draw
+from experiments.chromium import FLAGS, chromium
 from experiments.harness import BUDGET_S, FOLDER, NAMES, Data, Experiment, Point, kept, load
 
 BEGIN, END = "<!-- result:begin -->", "<!-- result:end -->"
@@ -149,10 +149,6 @@ CUT = """high => [...document.querySelectorAll("body *")].filter(one => {
 """What does not fit the paper, and pictures that are not there."""
 
 
-def _browser() -> str | None:
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
 def print_report(file: Path) -> None:
     """The report as a PDF. Needs a Chromium on PATH. Raises SystemExit where something would be cut or is missing."""
     from markdown_it import MarkdownIt
@@ -165,7 +161,7 @@ def print_report(file: Path) -> None:
     beside.write_text(PRINTED + html)
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=_browser(), args=["--no-sandbox"])
+            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
             page = browser.new_page(viewport=PAPER)
             page.emulate_media(media="print")
             page.goto(beside.as_uri())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from experiments.chromium import FLAGS, chromium
 from flair_ray.domain.calls import ChatRequest, Completion
 from flair_ray.domain.ids import RunId, StageName
 from flair_ray.engine.driver import Driver
@@ -21,7 +21,6 @@ from flair_ray.providers.offline import OfflineProvider
 from flair_ray.stores.redis_store import RedisRunStore
 from tests.serve_app.conftest import api, hosts, quiet_api, serve_api, started  # noqa: F401  # fixtures
 
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 SESSION = "a-browser"
 """What every page of these tests remembers as its session."""
 EXPECTED = ("Failed to load resource", "stylesheet MIME type", "TrustedHTML")
@@ -71,13 +70,9 @@ def local_driver(make_driver: Callable[[Executor], Driver], local_tools: Any, mo
 
 
 @pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert found, "These tests need Chromium. On Debian: apt-get install chromium"
+async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu", *QUIET]
-        )
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         yield browser
         await browser.close()
 
@@ -86,13 +81,13 @@ Open = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture
-async def opened(chromium: Browser) -> AsyncIterator[Open]:
+async def opened(browser: Browser) -> AsyncIterator[Open]:
     """A page of a browser of its own, at an address; whatever its console complains about fails the test."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     async def open_page(address: str, session: str = SESSION, **how: Any) -> Page:
-        context = await chromium.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce"} | how)
+        context = await browser.new_context(**{"viewport": DESKTOP, "reduced_motion": "reduce"} | how)
         context.set_default_timeout(20_000)
         contexts.append(context)
         await context.add_init_script(f"try {{ localStorage.setItem('flair:session', '{session}') }} catch {{}}")

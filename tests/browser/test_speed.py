@@ -179,17 +179,17 @@ async def test_every_event_of_a_large_run_takes_next_to_no_time(quiet_api: httpx
 
 
 async def test_a_page_that_comes_late_to_a_large_run_stays_responsive(
-    quiet_api: httpx2.AsyncClient, opened: Open, chromium: Browser
+    quiet_api: httpx2.AsyncClient, opened: Open, browser: Browser
 ) -> None:
     log = list(large_log())
 
     async def once(**how: Any) -> float:
         page: Page = await opened("about:blank", **how)
         await fed(page, [log])
-        await chromium.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
+        await browser.start_tracing(page=page, categories=["toplevel", "devtools.timeline"])
         await page.goto(f"{quiet_api.base_url}/#/runs/{RUN_ID}")
         await page.locator(f'.page-live[data-event="{log[-1]["id"]}"]').wait_for()
-        trace = json.loads(await chromium.stop_tracing())
+        trace = json.loads(await browser.stop_tracing())
         state = await state_of(page)  # after the trace: to hand it over takes longer than all else
         assert state["stages"]["S4_MAP"]["completed"] == VIEWERS
         await page.close()

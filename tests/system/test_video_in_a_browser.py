@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import av
@@ -11,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from experiments.chromium import FLAGS, chromium
 from flair_ray.domain.ids import ScriptId
 from flair_ray.domain.scripts import CandidateScript, FinalScript, Shot
 from flair_ray.providers.animatic import FPS, Animatic
@@ -18,8 +18,6 @@ from flair_ray.providers.animatic import FPS, Animatic
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SECONDS = 30
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 PAGE = """<video muted src="film.mp4"></video><script>
 const v = document.querySelector("video")
 const tell = (what, more) => fetch(`/told?what=${what}&` + new URLSearchParams(more))
@@ -56,7 +54,6 @@ def test_it_is_whole(film: Path) -> None:
     assert film.stat().st_size < 5_000_000
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs Chromium; on Debian: apt-get install chromium")
 async def test_a_browser_seeks_in_it_and_plays_it_to_its_end(film: Path, tmp_path: Path) -> None:
     told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
 
@@ -74,10 +71,10 @@ async def test_a_browser_seeks_in_it_and_plays_it_to_its_end(film: Path, tmp_pat
     app.add_routes([web.get("/", page), web.get("/film.mp4", file), web.get("/told", tell)])
     server = TestServer(app)
     await server.start_server()
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--mute-audio", "--remote-debugging-port=0", *QUIET]
+    options = ["--headless", "--mute-audio", "--remote-debugging-port=0", *FLAGS]
     options += [f"--user-data-dir={tmp_path}", "--autoplay-policy=no-user-gesture-required", str(server.make_url("/"))]
     quiet = asyncio.subprocess.DEVNULL
-    browser = await asyncio.create_subprocess_exec(str(BROWSER), *options, stdout=quiet, stderr=quiet)
+    browser = await asyncio.create_subprocess_exec(chromium(), *options, stdout=quiet, stderr=quiet)
     try:
         said = await asyncio.wait_for(told.get(), 120)
     finally:
