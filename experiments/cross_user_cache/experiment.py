@@ -16,7 +16,7 @@ from flair_ray.domain.runs import Limits, RunStatus
 from flair_ray.flow.clock import SystemClock
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 
-VIDEOS = 20
+VIDEOS = 10
 SIZES = (VIDEOS, 1, 1, 1)
 LATENCY_S = 0.5
 FULL = {2: 5, 10: 5, 100: 3, 1000: 3}

@@ -31,6 +31,7 @@ MAPS = (StageName.S1, StageName.S3, StageName.S4, StageName.S6)
 SHARES = (0.25, 0.5, 0.75)
 IN_FLIGHT = 4
 """Every stage takes several waves, so that there is a middle to be killed in."""
+WARM_S = 0.02
 WHOLE, KILLED = "two runs, and nothing is killed", "a worker of one of them is killed"
 CHART = Chart(KILLED, x="stage", y=("time lost, s",), by="killed at", unit="seconds that the killed run lost")
 
@@ -65,29 +66,41 @@ class Rig:
     """Two runs at once: one on a model that counts what it is asked, its sibling on another account."""
 
     sizes: Sizes
+    latency_s: float
     here: Ground
-    mock: MockServer
-    other: MockServer
     driver: Driver
     sibling: Driver
     notes: Path
 
     async def pair(self, number: int, stage: StageName | None = None, share: float = 0.0) -> tuple[float, float, int]:
-        """Seconds of the run and of its sibling, and how many calls were repeated; with a kill if a stage is named."""
-        self.mock.reset()
-        self.other.reset()
+        """Seconds of the run and of its sibling, and how many calls were repeated; with a kill if a stage is named.
+
+        On accounts of their own and after a quick pair: the kill before has left permits that nobody gives back, and
+        one process too few.
+        """
+        options = MockOptions(latency_s=WARM_S, jitter=0.2)
+        with MockServer(options) as mock, MockServer(options) as other:
+            await self._both(number, mock, other, None, 0.0)
+            for server in (mock, other):
+                server.reset()
+                server.configure(latency_s=self.latency_s)
+            return await self._both(number, mock, other, stage, share)
+
+    async def _both(
+        self, number: int, mock: MockServer, other: MockServer, stage: StageName | None, share: float
+    ) -> tuple[float, float, int]:
         for note in self.notes.iterdir():
             note.unlink()
         ours, theirs = [
-            await self.here.submit(replace(order(mock, self.sizes, number, Limits(IN_FLIGHT)), cache=False))
-            for mock in (self.mock, self.other)
+            await self.here.submit(replace(order(server, self.sizes, number, Limits(IN_FLIGHT)), cache=False))
+            for server in (mock, other)
         ]
         killing = [self._kill(ours, stage, share)] if stage else []
         took, beside, *_ = await asyncio.gather(_timed(self.driver, ours), _timed(self.sibling, theirs), *killing)
         snapshot = await self.here.opened.store.snapshot(ours)
         assert sum(counts.completed for counts in snapshot.stages.values()) >= sum(self.sizes)
-        assert self.other.stats()["calls"] == sum(self.sizes)  # it was ours that was hit
-        return took, beside, self.mock.stats()["calls"] - sum(self.sizes)
+        assert other.stats()["calls"] == sum(self.sizes)  # it was ours that was hit
+        return took, beside, mock.stats()["calls"] - sum(self.sizes)
 
     async def _kill(self, run_id: RunId, stage: StageName, share: float) -> None:
         items = self.sizes[MAPS.index(stage)]
@@ -117,12 +130,10 @@ async def _measure(
     sizes: Sizes, latency_s: float, stages: Sequence[StageName], shares: Sequence[float], repetitions: int
 ) -> list[Point]:
     series = Series()
-    options = MockOptions(latency_s=latency_s, jitter=0.2)
-    with MockServer(options) as mock, MockServer(options) as other, tempfile.TemporaryDirectory() as notes:
+    with tempfile.TemporaryDirectory() as notes:
         async with ground(quorum=1.0, hedged_share=0.0) as here:
             driver = here.driver("victim", partial(noting, notes))
-            rig = Rig(sizes, here, mock, other, driver, here.driver("sibling", as_they_are), Path(notes))
-            await rig.pair(0)  # warms
+            rig = Rig(sizes, latency_s, here, driver, here.driver("sibling", as_they_are), Path(notes))
             for number in range(1, repetitions + 1):
                 whole, beside, extra = await rig.pair(number)
                 series.add(WHOLE, {"stage": "all"}, **{"run, s": whole, "sibling, s": beside, "calls repeated": extra})

@@ -192,7 +192,7 @@ def measure(short: bool) -> list[Point]:
             for name in form.names:
                 for part in form.parts:
                     slow = part != PLAIN or name not in (FLAIR, LOOP)
-                    if (slow and repetition >= form.slow) or (part != PLAIN and name == TASKS):
+                    if slow and repetition >= form.slow:
                         continue
                     limit = TIGHT if part == REFUSED else form.in_flight
                     folder = Path(temporary) / uuid4().hex

@@ -9,20 +9,23 @@ from itertools import count
 from uuid import uuid4
 
 import numpy as np
+from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from experiments.harness import Case, Chart, Claim, Point, Series, of, the
 from experiments.redis_store.servers import Server, available, version
 from experiments.rig import DEFAULT, SMALL, Sizes, ground, order
 from flair_ray.config import Settings
-from flair_ray.domain.calls import CallTally
+from flair_ray.domain.calls import CallTally, ChatRequest, Usage
 from flair_ray.domain.events import EventDraft, EventName
-from flair_ray.domain.ids import ItemId, StageName, new_run_id
+from flair_ray.domain.ids import ItemId, RunId, StageName, new_run_id
+from flair_ray.domain.money import Price, Purse
 from flair_ray.domain.runs import Limits, ModelChoice
 from flair_ray.domain.work import Done
 from flair_ray.engine.order import first_event, prepare
 from flair_ray.ports import Ask, Lead, Settlement, StageJob
 from flair_ray.ports import Claim as Question
+from flair_ray.stores.budget import RedisBudget
 from flair_ray.stores.ears import Ears
 from flair_ray.stores.flights import RedisFlights
 from flair_ray.stores.permits import RedisPermits
@@ -33,6 +36,7 @@ OPERATIONS, CLAIMS, MEMORY = "one operation after the other", "claims at the sam
 CHART = Chart(CLAIMS, x="claims", y=("all granted, ms",), by="server", unit="ms until all are granted", log="xy")
 FULL: Sequence[tuple[int, Sizes]] = ((10, DEFAULT), (10, SMALL), (100, SMALL), (1_000, SMALL))
 """Runs whose memory is measured; the last only on the embedded server, for they take long."""
+NEW = 40
 SHORT: Sequence[tuple[int, Sizes]] = ((30, SMALL), (100, SMALL))
 Operation = Callable[[], Awaitable[object]]
 
@@ -63,12 +67,15 @@ async def _operations(series: Series, label: str, url: str, times: int) -> None:
     permits = RedisPermits(redis, uuid4().hex)
     with MockServer() as mock:
         spec, inputs = prepare(order(mock, DEFAULT, 0, Limits()), settings)
-    run_id = new_run_id()
+    run_id, handed_in = new_run_id(), list[RunId]()
     await store.create(run_id, spec, inputs, first_event(run_id, spec))
     lease = await store.acquire(run_id, 600)
     await store.begin_stage(lease, StageName.S1, 10_000)
     await permits.declare(Limits(100, 10_000_000))
     job = StageJob(run_id, "me", spec.fingerprint, StageName.S1, None, (), 10_000, spec.model)
+    purse = Purse(10**9, Price(1.0, 0.1, 4.0, "made up"), 0)
+    budget = RedisBudget(redis, run_id, StageName.S1, purse, 600)
+    request = ChatRequest(StageName.S1, "system", "shared " * 500, "item " * 200, BaseModel, None)
     draft = EventDraft(EventName.S1_PROGRESS, {"video_id": "v", "hook_type": "question"})
     numbers = count()
 
@@ -76,24 +83,43 @@ async def _operations(series: Series, label: str, url: str, times: int) -> None:
         await store.record(job, ItemId(str(next(numbers))), Done('{"x": 1}' * 50), draft, CallTally(calls=1))
 
     async def create() -> None:
-        fresh = new_run_id()
-        await store.create(fresh, spec, inputs, first_event(fresh, spec))
+        handed_in.append(new_run_id())
+        await store.create(handed_in[-1], spec, inputs, first_event(handed_in[-1], spec), hosted=True)
+
+    async def adopt() -> None:
+        taken = await store.acquire(handed_in.pop(), 600)
+        await store.begin_stage(taken, StageName.S1, 100)
+        await store.release(taken)
 
     async def permit() -> None:
         ask = f"p{next(numbers)}"
         await permits.exchange([Ask(ask, 10)])
         await permits.exchange([], [Settlement(ask, "ok", 10)])
 
+    async def spend() -> None:
+        call = f"c{next(numbers)}:0"
+        await budget.reserve(call, request)
+        await budget.settle(call, Usage(10, 0, 10))
+
+    async def news() -> None:
+        assert len(await store.events(run_id, seen)) == NEW
+
     operations: dict[str, Operation] = {
         "create a run of 100 videos": create,
+        "look for runs to adopt": lambda: store.adoptable(10),
+        "adopt: acquire, begin a stage, release": adopt,
         "claim a question": lambda: flights.turn(_question(job, f"q{next(numbers)}", uuid4().hex)),
         "permit: ask and settle": permit,
+        "budget: reserve and settle": spend,
         "record an item": record,
+        f"read {NEW} new events": news,
         "renew a lease": lambda: store.renew(lease, 600),
         "snapshot of a run": lambda: store.snapshot(run_id),
         "ping": redis.ping,
     }
     for operation, call in operations.items():
+        if call is news:
+            seen = (await store.events(run_id))[-1 - NEW].event_id
         took = [await _timed(call) for _ in range(times)]
         middle, high = np.percentile(took, [50, 95])
         series.add(OPERATIONS, {"operation": operation, "server": label}, **{"median, ms": middle, "95 %, ms": high})

@@ -21,25 +21,36 @@ from flair_ray.stages.s4_vote import BLOCKS, cyclic_orders
 
 SCRIPTS, VOTERS = 20, 42
 QUALITY, TASTE, NOISE = 0.8, 0.7, 0.7
-BIAS = [2 * (math.exp(-x / 3) + 0.4 * math.exp(-(SCRIPTS - 1 - x) / 2)) for x in range(SCRIPTS)]
 IDS = [ScriptId(str(i)) for i in range(SCRIPTS)]
 
 Orders = Callable[[int, random.Random], Sequence[Sequence[int]]]
 """From a trial's number to the orders that its voters are dealt."""
+Shape = Callable[[int, int], float]
+"""What a place on a sheet of so many scripts is worth."""
 
 
-def best_found_first(trial: int, orders: Orders, bias: float = 1.0) -> bool:
+def edges(place: int, scripts: int) -> float:
+    """The first places most of all, and the last ones a little."""
+    return 2 * (math.exp(-place / 3) + 0.4 * math.exp(-(scripts - 1 - place) / 2))
+
+
+def fatigue(place: int, scripts: int) -> float:
+    """Each place less than the one before, by as much."""
+    return 3 * (1 - place / (scripts - 1))
+
+
+def best_found_first(trial: int, orders: Orders, bias: float = 1.0, shape: Shape = edges) -> bool:
     """Whether the truly best script wins this trial; ``bias`` scales what a place is worth."""
     rng = random.Random(trial)
     quality = [rng.gauss(0, QUALITY) for _ in IDS]
-    dealt = orders(trial, rng)
-    ballots = [_ballot(quality, dealt[voter % len(dealt)], rng, bias) for voter in range(VOTERS)]
+    dealt, worth = orders(trial, rng), [bias * shape(x, SCRIPTS) for x in range(SCRIPTS)]
+    ballots = [_ballot(quality, dealt[voter % len(dealt)], rng, worth) for voter in range(VOTERS)]
     scores = borda_scores(ballots, IDS)
     return max(range(SCRIPTS), key=lambda i: scores[IDS[i]]) == quality.index(max(quality))
 
 
-def _ballot(quality: Sequence[float], order: Sequence[int], rng: random.Random, bias: float) -> Ballot:
-    liking = {i: quality[i] + rng.gauss(0, TASTE) + rng.gauss(0, NOISE) + bias * BIAS[x] for x, i in enumerate(order)}
+def _ballot(quality: Sequence[float], order: Sequence[int], rng: random.Random, worth: Sequence[float]) -> Ballot:
+    liking = {i: quality[i] + rng.gauss(0, TASTE) + rng.gauss(0, NOISE) + worth[x] for x, i in enumerate(order)}
     top = sorted(liking, key=lambda i: -liking[i])[:BALLOT_LENGTH]
     return Ballot(PersonaId(""), tuple(IDS[i] for i in top), (), 0)
 
