@@ -45,7 +45,7 @@ test: check ## Lint, types, layers and tests: Python only, under 8 minutes
 	$(BIN)/pytest $(TWO) -m "not long"
 
 test-all: $(MODEL) cluster-tools test ## Also what needs more: a TLS Redis, a language model, CDK; each part says how to get what it lacks
-	$(BIN)/pytest -m long
+	$(BIN)/pytest -m long --durations=25
 
 chaos: $(STAMP) ## Kill things and count: each victim in each stage; all of it with `CHAOS=full make chaos`
 	CHAOS=$${CHAOS:-each} $(BIN)/pytest tests/chaos
