@@ -28,7 +28,7 @@ CHART = Chart("", x="slow calls take", y=("share of waiting for all",), by="way"
 def measure(short: bool) -> list[Point]:
     if short:
         return asyncio.run(measured((10,), (40, 4, 40, 2), 0.2, 1))
-    return asyncio.run(measured(TAILS, DEFAULT, 0.4, 5))
+    return asyncio.run(measured(TAILS, DEFAULT, 0.3, 5))
 
 
 async def measured(tails: Sequence[int], sizes: Sizes, latency_s: float, repetitions: int) -> list[Point]:
@@ -38,12 +38,12 @@ async def measured(tails: Sequence[int], sizes: Sizes, latency_s: float, repetit
         here = await stack.enter_async_context(ground())
         await here.many(mock, SMALL, 2, Limits(IN_FLIGHT), 999)
         for tail in tails:
-            mock.configure(tail=f"{SLOW_SHARE}:{tail}")
-            for _ in range(min(3, repetitions) if tail > 3 else repetitions):  # these rows take long
+            for repetition in range(min(3, repetitions) if tail > 3 else repetitions):  # these rows take long
                 waited = 0.0
+                mock.configure(tail=f"{SLOW_SHARE}:{tail}", seed=repetition)
                 for way, chosen in WAYS.items():
                     number += 1
-                    mock.reset()  # and with it the luck: the n-th call of each way meets the same
+                    mock.reset()  # and with it this repetition's luck: the n-th call of each way meets the same
                     run_id = await here.submit(order(mock, sizes, number, Limits(IN_FLIGHT)))
                     await _driver(here, chosen).drive(run_id)
                     seen = await here.opened.store.snapshot(run_id)

@@ -94,6 +94,15 @@ def test_all_forms_together_keep_the_time_that_is_promised() -> None:
     assert late == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_published_is_the_full_form(name: str) -> None:
+    """Medians of at least five, of three where a row is slow."""
+    data = kept(name)
+    assert data is not None
+    assert not data.short
+    assert min(len(found) for point in data.points for found in point.figures.values()) >= 3
+
+
 def test_a_figure_is_a_median_with_its_spread() -> None:
     series = Series()
     for seconds in (3.0, 1.0, 2.0):
