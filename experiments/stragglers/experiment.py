@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 
 from experiments.harness import Chart, Claim, Point, Series, the
 from experiments.rig import DEFAULT, SMALL, Ground, Sizes, ground, order
@@ -32,32 +31,35 @@ def measure(short: bool) -> list[Point]:
 
 
 async def measured(tails: Sequence[int], sizes: Sizes, latency_s: float, repetitions: int) -> list[Point]:
-    series, number = Series(), 0
-    async with AsyncExitStack() as stack:
-        mock = stack.enter_context(MockServer(MockOptions(latency_s=latency_s, max_in_flight=IN_FLIGHT)))
-        here = await stack.enter_async_context(ground())
-        await here.many(mock, SMALL, 2, Limits(IN_FLIGHT), 999)
+    series = Series()
+    options = MockOptions(latency_s=latency_s, max_in_flight=IN_FLIGHT)
+    async with ground() as here:
+        with MockServer(options) as other:  # warm
+            await here.many(other, SMALL, 2, Limits(IN_FLIGHT), 999)
         for tail in tails:
             for repetition in range(min(3, repetitions) if tail > 3 else repetitions):  # these rows take long
-                waited = 0.0
-                mock.configure(tail=f"{SLOW_SHARE}:{tail}", seed=repetition)
-                for way, chosen in WAYS.items():
-                    number += 1
-                    mock.reset()  # and with it this repetition's luck: the n-th call of each way meets the same
-                    run_id = await here.submit(order(mock, sizes, number, Limits(IN_FLIGHT)))
-                    await _driver(here, chosen).drive(run_id)
-                    seen = await here.opened.store.snapshot(run_id)
-                    took = sum(c.elapsed_s or 0.0 for c in seen.stages.values())
-                    waited = waited or took
-                    stats, tally = mock.stats(), seen.tally
-                    series.add(
-                        "", {"slow calls take": f"{tail} ×", "way": way}, **{
-                            "run, s": took, "share of waiting for all": took / waited, "calls": stats["calls"],
-                            "second calls, %": 100 * tally.hedges / sum(sizes),
-                            "cut off": stats["abandoned"],
-                        },
-                    )  # fmt: skip
+                slow = options.model_copy(update={"tail": f"{SLOW_SHARE}:{tail}", "seed": repetition})
+                with MockServer(slow) as mock:
+                    await _all_ways(series, here, mock, sizes, tail, repetition)
     return series.points()
+
+
+async def _all_ways(series: Series, here: Ground, mock: MockServer, sizes: Sizes, tail: int, repetition: int) -> None:
+    waited = 0.0
+    for number, (way, chosen) in enumerate(WAYS.items()):
+        mock.reset()  # and with it the luck: the n-th call of each way meets the same
+        wanted = order(mock, sizes, 1000 * tail + 10 * repetition + number, Limits(IN_FLIGHT))
+        run_id = await here.submit(wanted)
+        await _driver(here, chosen).drive(run_id)
+        seen = await here.opened.store.snapshot(run_id)
+        took = sum(c.elapsed_s or 0.0 for c in seen.stages.values())
+        waited = waited or took
+        stats, tally = mock.stats(), seen.tally
+        figures = {
+            "run, s": took, "share of waiting for all": took / waited, "calls": stats["calls"],
+            "second calls, %": 100 * tally.hedges / sum(sizes), "cut off": stats["abandoned"],
+        }  # fmt: skip
+        series.add("", {"slow calls take": f"{tail} ×", "way": way}, **figures)
 
 
 def _driver(here: Ground, chosen: Mapping[str, float]) -> Driver:
