@@ -11,6 +11,7 @@ from flair_ray.domain.runs import Limits
 from flair_ray.engine.driver import Driver
 from flair_ray.flow.clock import SystemClock
 from flair_ray.testing.mock_llm import MockOptions, MockServer
+from flair_ray.testing.mock_options import Tail
 from flair_ray.wiring import driver_settings
 
 WAYS: Mapping[str, Mapping[str, float]] = {
@@ -38,7 +39,7 @@ async def measured(tails: Sequence[int], sizes: Sizes, latency_s: float, repetit
             await here.many(other, SMALL, 2, Limits(IN_FLIGHT), 999)
         for tail in tails:
             for repetition in range(min(3, repetitions) if tail > 3 else repetitions):  # these rows take long
-                slow = options.model_copy(update={"tail": f"{SLOW_SHARE}:{tail}", "seed": repetition})
+                slow = options.model_copy(update={"tail": Tail(SLOW_SHARE, tail), "seed": repetition})
                 with MockServer(slow) as mock:
                     await _all_ways(series, here, mock, sizes, tail, repetition)
     return series.points()
