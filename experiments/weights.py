@@ -34,6 +34,7 @@ RUNS, EVERY_S = 10, 0.25
 LIMITS = Limits(500)
 OFFLINE = ModelChoice("offline", "offline-heuristic")
 SHARD = re.compile(r"ray::S\d_")
+NO_REST = re.compile(r"ray::(S\d_|IDLE)|mock_llm|(valkey|redis)-server")
 KEPT = ("memory", "traffic", "files")
 UNITS = {"CPU": "ms", "connections": ""} | dict.fromkeys(KEPT, "MB")
 Figures = dict[str, list[float]]
@@ -61,6 +62,7 @@ async def weights(repeat: int) -> list[Row]:
             looking = asyncio.create_task(_look(urlsplit(url).port, processes))
             await _ten(here, [order(mock, DEFAULT, 100_000 + n, LIMITS) for n in range(RUNS)])
             looking.cancel()
+            processes["rest: memory"].append(_at_rest())
     return [row(name, values, UNITS[name.split()[1]]) for name, values in (figures | processes).items()]
 
 
@@ -107,6 +109,18 @@ def _look_once(port: int | None, seen: Figures) -> None:
                 seen[f"{who}: memory"].append(process.memory_full_info().pss / 1e6)
         except psutil.Error:
             continue
+
+
+def _at_rest() -> float:
+    """MB of Ray and the actors that stay; a worker without work is counted as the shard that it was."""
+    total = 0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if not NO_REST.search(" ".join(process.cmdline())):
+                total += process.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total / 1e6
 
 
 if __name__ == "__main__":
