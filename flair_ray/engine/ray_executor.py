@@ -39,6 +39,8 @@ SHARD_CPUS = 0.1
 """A shard waits for other people's servers: ten default runs at once must fit two cores."""
 ITEMS_PER_SHARD = 50
 """Two shards for a default S1 keep both cores busy while they parse; more only cost memory."""
+FEWEST_PER_SHARD = 10
+"""A shard learns from its own calls what is usual, and asks late ones again (flow/hedging.py): five know nothing."""
 SMALL_JOB = 8
 """Below this many items a job rides the resident pool. One item costs 1–2 ms there, a fresh worker process
 0.5–1.5 s; from about eight items on the process pays for itself by a loop of its own."""
@@ -170,7 +172,8 @@ class RayExecutor:
 
 
 def shards_for(items: int, stages: int = 1) -> tuple[int, float]:
-    """How many shards, and the CPUs of each: two shards at least, so that a lost worker is not the whole stage.
+    """How many shards, and the CPUs of each: two where there is enough for two, so that a lost worker is not the whole
+    stage.
 
     One per core at most while none has more than ``MOST_PER_SHARD``: a shard multiplexes hundreds of calls, and a
     second one on the same core would only cost a process. So the cores are shared between the ``stages`` that are
@@ -179,7 +182,8 @@ def shards_for(items: int, stages: int = 1) -> tuple[int, float]:
     cores, queued = int(ray.cluster_resources().get("CPU", 1)), math.ceil(items / MOST_PER_SHARD)
     if queued > max(1, cores):
         return queued, QUEUED_CPUS
-    return max(queued, min(max(2, math.ceil(items / ITEMS_PER_SHARD)), cores // stages)), SHARD_CPUS
+    wanted = min(max(2, math.ceil(items / ITEMS_PER_SHARD)), items // FEWEST_PER_SHARD, cores // stages)
+    return max(1, queued, wanted), SHARD_CPUS
 
 
 async def deserted_after(wait_s: float) -> ClusterUnavailable:

@@ -19,7 +19,9 @@ from flair_ray.errors import ClusterUnavailable
     ("cores", "items", "stages", "shards"),
     [
         (1, 100, 1, 1),
-        (2, 8, 1, 2),
+        (2, 8, 1, 1),
+        (2, 19, 1, 1),
+        (2, 20, 1, 2),
         (2, 100, 1, 2),
         (2, 100, 10, 1),
         (2, 1000, 1, 2),
