@@ -169,8 +169,9 @@ class Way:
         return [PYTHON, "-m", "flair_ray.cli", "resume", "--json", run_id]
 
     def _answers(self, said: str) -> int:
-        """What a peer says of itself, or what flair's result document counts."""
-        read = json.loads(said[said.index("{") :]) if "{" in said else {"answers": 0}
+        """What a peer says of itself, or what flair's result document counts; Ray may add remarks after it."""
+        begins = said.find("{")
+        read: dict[str, Any] = json.JSONDecoder().raw_decode(said[begins:])[0] if begins >= 0 else {"answers": 0}
         if "answers" in read:
             return int(read["answers"])
         return self.calls - sum(int(stage["skipped"]) for stage in read["stages"].values())
