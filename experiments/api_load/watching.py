@@ -79,14 +79,23 @@ async def _watch(url: str, run_id: str, gate: asyncio.Semaphore, came: asyncio.S
     try:
         async with gate:
             reader, writer = await asyncio.open_connection(at.hostname, at.port)
-            writer.write(f"GET /api/pipeline/status/{run_id} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-            data = await reader.readuntil(b"\ndata: ")
+            asked = f"GET /api/pipeline/status/{run_id} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            writer.write(asked.encode())
+            await reader.readuntil(b"\r\n\r\n")
+            data = await _chunk(reader)
     finally:
         came.release()
-    data += await reader.read(-1)
+    while more := await _chunk(reader):
+        data += more
     writer.close()
     messages = [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
     return [(message["id"], message["event"]) for message in messages if message["event"] != "heartbeat"]
+
+
+async def _chunk(reader: asyncio.StreamReader) -> bytes:
+    """The next piece of a chunked body: a proxy cuts it where its buffer ends, within an event, too."""
+    size = int(await reader.readuntil(b"\r\n"), 16)
+    return (await reader.readexactly(size + 2))[:size]
 
 
 async def _log(redis: Redis, run_id: str) -> Any:
