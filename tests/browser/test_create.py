@@ -139,8 +139,16 @@ async def test_a_profile_is_found_in_what_was_saved(api: httpx2.AsyncClient, ope
     await expect(page.locator(".noted:visible")).to_have_text(["me.json has nothing for this."] * 2)
     await expect(tone).to_have_accessible_description(re.compile("me.json has nothing for this. This is needed.$"))
     assert not await faults(page)
+    await load(page, json.dumps(PROFILE | {"own_transcripts": ["So, soup.", "x" * 3000]}).encode())
+    await expect(page.locator("#profile-file ~ div")).to_have_text(
+        "me.json is filled in, with what was said in 2 videos."
+    )
+    await page.reload()
     await tone.fill("dry")
-    await page.get_by_role("button", name="Write my scripts").click()
+    async with page.expect_request("**/api/pipeline/start**") as asked:
+        await page.get_by_role("button", name="Write my scripts").click()
+    sent = (await asked.value).post_data_json["creator_profile"]
+    assert sent["own_transcripts"] == ["So, soup.", "x" * 2000]
     await page.wait_for_url("**/#/runs/*")
 
 

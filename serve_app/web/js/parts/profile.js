@@ -33,8 +33,13 @@ export function profileForm(samples, changed, signal) {
     announce(`${sample.label} is filled in.`);
   }, { class: "sample" }));
   const mark = (id) => samples.forEach((sample, i) => cards[i].setAttribute("aria-pressed", String(sample.id === id)));
-  const get = () => Object.fromEntries(fields.map((one) => [one.name, one.get()]));
-  const set = (profile, id = null) => { for (const one of fields) one.set(profile[one.name]); mark(id); };
+  let own = []; // what a file has beside the fields: too long to be edited here
+  const get = () => ({ ...Object.fromEntries(fields.map((one) => [one.name, one.get()])), ...(own.length && { own_transcripts: own }) });
+  const set = (profile, id = null) => {
+    for (const one of fields) one.set(profile[one.name]);
+    own = profile.own_transcripts ?? [];
+    mark(id);
+  };
   const said = h("div", {});
 
   async function load(chosen) {
@@ -43,7 +48,8 @@ export function profileForm(samples, changed, signal) {
       if (signal.aborted) return;
       set(found.profile);
       fields.forEach((one) => one.note(found.notes[one.name]));
-      const told = `${chosen.name} is filled in${found.lacks.length ? `. It lacks: ${found.lacks.join(", ")}` : ""}.`;
+      const voices = own.length ? `, with what was said in ${own.length} ${own.length === 1 ? "video" : "videos"}` : "";
+      const told = `${chosen.name} is filled in${voices}${found.lacks.length ? `. It lacks: ${found.lacks.join(", ")}` : ""}.`;
       clear(said, hint(told));
       changed(null);
       announce(told);
@@ -95,6 +101,7 @@ async function read(file) {
     }
   }
   if (!specs.some(({ name }) => profile[name].length)) throw Error("there is no profile in it: no tone, vocabulary, catchphrases or topics to avoid.");
+  profile.own_transcripts = texts(source.own_transcripts).slice(0, MOST_ITEMS).map((text) => text.slice(0, MOST_CHARS));
   return { profile, notes, lacks };
 }
 
