@@ -30,13 +30,13 @@ from flair_ray.ports import Provider
 from flair_ray.providers.openai_compatible import OpenAICompatible
 from flair_ray.testing.mock_llm import MockOptions, MockServer
 
-IN_FLIGHT, TIGHT = 29, 10
+IN_FLIGHT, TIGHT, PROCESSES = 29, 5, 8
 FLAIR, LOOP, TASKS = "flair", "asyncio loop", "a task a call"
-PEERS = {LOOP: ("loop", IN_FLIGHT), "Ray Data, 8 actors": ("data", 8), TASKS: ("tasks", IN_FLIGHT)}
+PEERS = {LOOP: ("loop", IN_FLIGHT), f"Ray Data, {PROCESSES} actors": ("data", PROCESSES), TASKS: ("tasks", PROCESSES)}
 COUNTS = ("num-videos", "num-scripts", "num-personas", "top-n")
 PLAIN, REFUSED, KILLED = (
     "nothing goes wrong",
-    "the model stands 10 at once, and nobody knows",
+    f"the model stands {TIGHT} at once, and nobody knows",
     "killed half-way, started again",
 )
 CHART = Chart(PLAIN, x="by", y=("wall, s",), unit="seconds, start-up included")
@@ -79,7 +79,7 @@ class Form:
     """Repetitions of what goes wrong, and of peers that start a process a call."""
 
 
-FULL = Form((FLAIR, *PEERS), (PLAIN, REFUSED, KILLED), DEFAULT, IN_FLIGHT, 0.5, 5, 3)
+FULL = Form((FLAIR, *PEERS), (PLAIN, REFUSED, KILLED), DEFAULT, IN_FLIGHT, 0.25, 5, 3)
 SHORT = Form((FLAIR, LOOP), (PLAIN, KILLED), (20, 4, 10, 2), 8, 0.1, 1, 1)
 
 
