@@ -9,13 +9,13 @@ from itertools import count
 from uuid import uuid4
 
 import numpy as np
-from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from experiments.harness import Case, Chart, Claim, Point, Series, of, the
 from experiments.redis_store.servers import Server, available, version
 from experiments.rig import DEFAULT, SMALL, Sizes, ground, order
 from flair_ray.config import Settings
+from flair_ray.domain.answers import VideoAnalysis
 from flair_ray.domain.calls import CallTally, ChatRequest, Usage
 from flair_ray.domain.events import EventDraft, EventName
 from flair_ray.domain.ids import ItemId, RunId, StageName, new_run_id
@@ -75,7 +75,7 @@ async def _operations(series: Series, label: str, url: str, times: int) -> None:
     job = StageJob(run_id, "me", spec.fingerprint, StageName.S1, None, (), 10_000, spec.model)
     purse = Purse(10**9, Price(1.0, 0.1, 4.0, "made up"), 0)
     budget = RedisBudget(redis, run_id, StageName.S1, purse, 600)
-    request = ChatRequest(StageName.S1, "system", "shared " * 500, "item " * 200, BaseModel, None)
+    request = ChatRequest(StageName.S1, "system", "shared " * 500, "item " * 200, VideoAnalysis, None)
     draft = EventDraft(EventName.S1_PROGRESS, {"video_id": "v", "hook_type": "question"})
     numbers = count()
 
