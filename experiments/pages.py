@@ -28,7 +28,7 @@ all gave the same. In the full form it is of five repetitions, or three where on
 fewer. Comparisons are ratios within one execution: the machine may be shared, so compare ratios and not seconds. Every
 measurement is in the `data.json` of the experiment's folder, and this page is written from these files. Seeds are
 fixed. Limits that must be kept are watched by `make bench`; here a claim is one of direction, and tests ask for those
-that a busy machine cannot make wrong. A full form that takes longer than its share of the 90 minutes is ended.
+that a busy machine cannot make wrong. A form that takes half as long again as its share of the time is ended.
 """
 INDEX = (
     "| experiment | claims that hold | form | it took, s | a full form may take, s |",
@@ -107,7 +107,7 @@ def report() -> str:
         title = text.splitlines()[0].removeprefix("# ")
         held = [claim.held for claim in load(name).claims(data.points)]
         form = "short" if data.short else "full"
-        took = f"{data.took_s:,.0f} | {BUDGET_S[name]}"
+        took = f"{data.took_s:,.0f} | {BUDGET_S[name]:,}"
         rows.append(
             f"| [{title}](#{_anchor(title)}) | {sum(held)} of {len(held)} | {form}, {data.date[:10]} | {took} |"
         )
