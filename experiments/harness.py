@@ -22,14 +22,14 @@ from typing import Any
 import psutil
 
 BUDGET_S = {
-    "fan_out": 395,
-    "backpressure": 680,
+    "fan_out": 390,
+    "backpressure": 660,
     "failure_recovery": 700,
-    "exactly_once": 240,
+    "exactly_once": 235,
     "cross_user_cache": 410,
     "stragglers": 395,
-    "redis_store": 450,
-    "api_load": 620,
+    "redis_store": 485,
+    "api_load": 615,
     "voting": 225,
     "peers": 1_275,
 }
