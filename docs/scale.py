@@ -35,14 +35,14 @@ HOST_CONNECTIONS = POOL_SIZE + 1
 RUN_MB = 0.2
 """A run under way, in all processes together, beside its shards."""
 REST_MB = 1_150
-"""A worker node at rest: Ray, actors without a CPU, residents."""
+"""A worker node at rest: Ray, actors without a CPU, residents, Serve. Without Serve `experiments.weights` finds 570."""
 REDIS_CPU_S = 0.13
 """Of the server's one thread, a run, where cores are free; where they are not, steps come in fewer exchanges: 0.08."""
 REDIS_RUN_MB, REDIS_VIDEOS_MB = 0.24, 0.27
 """A run, and 100 videos that nobody has analyzed before."""
 REDIS_NET_MB = 1.4
 """In and out, a run."""
-KEPT_MB = 0.75
+KEPT_MB = 1.03
 """In the archive, a run."""
 PEAK = 3.0
 """The busiest hour of a day, times its average."""
