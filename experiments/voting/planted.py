@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from experiments.voting.orders import NOISE, QUALITY, TASTE, Shape, edges
+from experiments.voting.orders import NOISE, QUALITY, TASTE, edges
 from flair_ray.domain.ballots import BALLOT_LENGTH, Ballot
 from flair_ray.domain.ids import PersonaId, ScriptId
 from flair_ray.domain.ranking import Ranking
@@ -18,21 +18,14 @@ Election = tuple[list[Ballot], list[CandidateScript], dict[ScriptId, int]]
 
 
 def planted(
-    seed: int,
-    scripts: int = 20,
-    voters: int = 42,
-    *,
-    blocks: int = BLOCKS,
-    bias: float = 1.0,
-    shape: Shape = edges,
-    quality: float = QUALITY,
+    seed: int, scripts: int = 20, voters: int = 42, *, blocks: int = BLOCKS, bias: float = 1.0, quality: float = QUALITY
 ) -> Election:
     """An election whose truth is known; ``bias`` scales what a place on the sheet is worth."""
     rng = np.random.default_rng(seed)
     ids = [ScriptId(f"script-{n:03d}") for n in range(scripts)]
     true = rng.normal(0, quality, scripts)
     orders = cyclic_orders(scripts, blocks, seed)
-    worth = bias * np.array([shape(place, scripts) for place in range(scripts)])
+    worth = bias * np.array([edges(place, scripts) for place in range(scripts)])
     ballots = []
     for voter in range(voters):
         order = np.array(orders[voter % blocks])

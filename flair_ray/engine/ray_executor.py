@@ -183,7 +183,7 @@ def shards_for(items: int, stages: int = 1) -> tuple[int, float]:
     if queued > max(1, cores):
         return queued, QUEUED_CPUS
     wanted = min(max(2, math.ceil(items / ITEMS_PER_SHARD)), items // FEWEST_PER_SHARD, cores // stages)
-    return max(1, queued, wanted), SHARD_CPUS
+    return max(queued, wanted), SHARD_CPUS
 
 
 async def deserted_after(wait_s: float) -> ClusterUnavailable:
